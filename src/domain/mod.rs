@@ -1,0 +1,3 @@
+//! Facts, the fold, identifiers, names and calendars. No I/O, no SQL, no serde derive, no knowledge of any party.
+
+pub mod clock;

@@ -1,0 +1,2 @@
+//! A bilateral data-exchange gateway.
+pub mod domain;
