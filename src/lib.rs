@@ -1,2 +1,3 @@
 //! A bilateral data-exchange gateway.
 pub mod domain;
+pub mod vault;
