@@ -1,3 +1,4 @@
 //! A bilateral data-exchange gateway.
 pub mod domain;
+pub mod ledger;
 pub mod vault;

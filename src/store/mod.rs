@@ -1,0 +1,64 @@
+//! The only SQL. Rows stay private to their file; what comes out are types of the rooms below.
+//!
+//! Two databases: `channel` (what was said and the ledger) and `vault` (the keys). The gateway connects as a member of
+//! `onechannel_app`, which may append to the ledger and not change it; `migrate` connects as the owner.
+//! Knows no HTTP, no party and no schema: what follows from a message is decided by its callers.
+
+pub mod ledger;
+pub mod vault_keys;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use std::str::FromStr;
+
+/// Migrations of the channel database.
+pub static CHANNEL_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/channel");
+/// Migrations of the vault database.
+pub static VAULT_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/vault");
+
+/// What the database could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreFault {
+    /// The database is away or the statement failed; nothing of the transaction holds.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Migrations do not apply.
+    #[error("migration: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A stored value cannot be read; names table, column and row.
+    #[error("stored value unreadable: {table}.{column} of {row}")]
+    BadRow {
+        /// Table.
+        table: &'static str,
+        /// Column.
+        column: &'static str,
+        /// Row id.
+        row: String,
+    },
+    /// An UPDATE touched another number of rows than it must.
+    #[error("{statement} touched {rows} rows")]
+    RowCount {
+        /// Which statement.
+        statement: &'static str,
+        /// How many rows it touched.
+        rows: u64,
+    },
+}
+
+/// Opens a pool. No query runs when a connection is taken from it: a dead one is found by the transaction that uses it.
+///
+/// # Errors
+/// [`StoreFault::Database`] where the address is malformed. The server itself need not be up.
+pub fn pool(url: &str, connections_max: u32) -> Result<PgPool, StoreFault> {
+    let options = PgConnectOptions::from_str(url)?.application_name("onechannel");
+    Ok(PgPoolOptions::new().max_connections(connections_max).test_before_acquire(false).connect_lazy_with(options))
+}
+
+/// Brings both databases up to date; the caller connects as their owner.
+///
+/// # Errors
+/// [`StoreFault::Migrate`], after which the schema is as it was.
+pub async fn migrate(channel: &PgPool, vault: &PgPool) -> Result<(), StoreFault> {
+    CHANNEL_MIGRATIONS.run(channel).await?;
+    VAULT_MIGRATIONS.run(vault).await?;
+    Ok(())
+}
