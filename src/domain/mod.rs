@@ -1,3 +1,5 @@
 //! Facts, the fold, identifiers, names and calendars. No I/O, no SQL, no serde derive, no knowledge of any party.
 
 pub mod clock;
+pub mod facts;
+pub mod fold;
