@@ -64,11 +64,7 @@ fn rank(assertion: &Assertion) -> Rank<'_> {
 }
 
 fn source(assertion: &Assertion) -> Source {
-    Source {
-        message: assertion.message,
-        authority: assertion.authority.clone(),
-        asserted_at: assertion.asserted_at,
-    }
+    Source { message: assertion.message, authority: assertion.authority.clone(), asserted_at: assertion.asserted_at }
 }
 
 /// One statement of a kind or field, borrowed from its assertion.
@@ -226,7 +222,8 @@ fn stage(facts: &Facts) -> Stage {
         (Some("RETURNED"), decided) if decided >= submitted => return Stage::ContractReturned,
         _ => {}
     }
-    match (submitted.is_some() || known(FactKind::Endorsement), known(FactKind::Agreement), known(FactKind::Registered)) {
+    match (submitted.is_some() || known(FactKind::Endorsement), known(FactKind::Agreement), known(FactKind::Registered))
+    {
         (true, _, _) => Stage::ContractSubmitted,
         (false, true, _) => Stage::Matched,
         (false, false, true) => Stage::Registered,

@@ -150,10 +150,12 @@ fn effect() -> impl Strategy<Value = Effect> {
 }
 
 fn history() -> impl Strategy<Value = Vec<Assertion>> {
-    prop::collection::vec((0..5i64, prop::option::of(0..3i64), prop::collection::vec(effect(), 0..4)), 0..20).prop_map(|messages| {
-        let message = |(n, (hour, revision, effects))| Assertion { revision, ..says(n as u8, hour, effects) };
-        messages.into_iter().enumerate().map(message).collect()
-    })
+    prop::collection::vec((0..5i64, prop::option::of(0..3i64), prop::collection::vec(effect(), 0..4)), 0..20).prop_map(
+        |messages| {
+            let message = |(n, (hour, revision, effects))| Assertion { revision, ..says(n as u8, hour, effects) };
+            messages.into_iter().enumerate().map(message).collect()
+        },
+    )
 }
 
 proptest! {

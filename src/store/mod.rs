@@ -4,7 +4,6 @@
 //! `onechannel_app`, which may append to the ledger and not change it; `migrate` connects as the owner.
 //! Knows no HTTP, no party and no schema: what follows from a message is decided by its callers.
 
-pub mod ledger;
 pub mod vault_keys;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};

@@ -93,5 +93,9 @@ pub async fn destroy(pool: &PgPool, subject: Uuid) -> Result<u64, StoreFault> {
 }
 
 fn open(kek: &KeyEncryption, id: Uuid, wrapped: &[u8]) -> Result<SealingKey, StoreFault> {
-    kek.unwrap_key(id, wrapped).map_err(|_| StoreFault::BadRow { table: "keys", column: "wrapped", row: id.to_string() })
+    kek.unwrap_key(id, wrapped).map_err(|_| StoreFault::BadRow {
+        table: "keys",
+        column: "wrapped",
+        row: id.to_string(),
+    })
 }

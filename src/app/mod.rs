@@ -1,0 +1,3 @@
+//! The system clock and generator, configuration and wiring.
+
+pub mod system;

@@ -1,0 +1,5 @@
+//! Tests at the border: a real PostgreSQL, real bytes. One binary, one private server, a database of its own for each test.
+
+mod keys;
+mod postgres;
+mod support;
