@@ -5,4 +5,5 @@ pub mod ledger;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod store;
+pub mod trust;
 pub mod vault;

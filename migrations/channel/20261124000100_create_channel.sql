@@ -75,13 +75,10 @@ create table pairwise_ids (
 comment on table pairwise_ids is 'The random id by which a party knows a subject: 25 characters and an ISO 7064 MOD 37,36 check.';
 
 create table link_keys (
-    scope text not null,
-    kind text not null,
-    token bytea not null,
-    subject uuid not null references subjects (id),
-    constraint link_keys_pk primary key (scope, kind, token)
+    token bytea constraint link_keys_pk primary key,
+    subject uuid not null references subjects (id)
 );
-comment on table link_keys is 'How a later message finds its subject: blind tokens of identifiers (scope = corridor) and of a sender''s own references (scope = party).';
+comment on table link_keys is 'How a later message finds its subject: blind tokens of identifiers (within a corridor) and of a sender''s own references (within a party); the token covers scope and kind.';
 create index link_keys_by_subject on link_keys (subject);
 
 create table search_terms (

@@ -4,10 +4,13 @@
 //! `onechannel_app`, which may append to the ledger and not change it; `migrate` connects as the owner.
 //! Knows no HTTP, no party and no schema: what follows from a message is decided by its callers.
 
+mod effects;
+pub mod journal;
+pub mod ledger;
 pub mod vault_keys;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 /// Migrations of the channel database.
 pub static CHANNEL_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/channel");
@@ -43,13 +46,16 @@ pub enum StoreFault {
     },
 }
 
-/// Opens a pool. No query runs when a connection is taken from it: a dead one is found by the transaction that uses it.
+/// Longest wait for a connection: beyond it the database counts as away.
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Opens a pool. A connection is pinged when it is taken: after a restart of the server no request meets a dead one.
 ///
 /// # Errors
 /// [`StoreFault::Database`] where the address is malformed. The server itself need not be up.
 pub fn pool(url: &str, connections_max: u32) -> Result<PgPool, StoreFault> {
     let options = PgConnectOptions::from_str(url)?.application_name("onechannel");
-    Ok(PgPoolOptions::new().max_connections(connections_max).test_before_acquire(false).connect_lazy_with(options))
+    Ok(PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_WITHIN).connect_lazy_with(options))
 }
 
 /// Brings both databases up to date; the caller connects as their owner.

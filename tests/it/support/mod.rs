@@ -1,13 +1,23 @@
-//! The private server that all tests of this process share, and fresh databases on it.
+//! The private server that all tests of this process share, fresh databases on it, and messages to store.
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use onechannel::{
-    app::system::SystemRandom,
-    domain::clock::Random,
+    app::system::{SystemClock, SystemRandom},
+    domain::clock::{Random, uuid_v7},
+    ledger::note::NoteSigner,
     sandbox::postgres::{Durability, PrivatePostgres},
-    store,
+    store::{
+        self,
+        journal::{Intent, Journal, Links, Outcome, SubjectKind},
+        ledger,
+    },
+    vault::{KeyEncryption, TokenKey, sha256},
 };
 use sqlx::{Connection, PgConnection, PgPool};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use time::macros::datetime;
+
+const ORIGIN: &str = "gateway.example/test";
 
 fn server() -> &'static PrivatePostgres {
     static SERVER: OnceLock<PrivatePostgres> = OnceLock::new();
@@ -18,24 +28,104 @@ fn server() -> &'static PrivatePostgres {
 pub(crate) struct Databases {
     pub(crate) channel: PgPool,
     pub(crate) vault: PgPool,
+    /// The channel database as superuser.
     pub(crate) owner: PgPool,
 }
 
 impl Databases {
     pub(crate) async fn fresh() -> Self {
+        Self::on(server()).await
+    }
+
+    pub(crate) async fn on(server: &PrivatePostgres) -> Self {
         let mut word = [0; 6];
         SystemRandom.fill(&mut word);
         let word = word.map(|byte| format!("{byte:02x}")).concat();
         let names = [format!("channel_{word}"), format!("vault_{word}")];
-        let mut admin = PgConnection::connect(&server().url("postgres")).await.unwrap();
+        let mut admin = PgConnection::connect(&server.url("postgres")).await.unwrap();
         for name in &names {
             let statement = sqlx::AssertSqlSafe(format!("create database {name}"));
             sqlx::query(statement).execute(&mut admin).await.unwrap();
         }
-        let [channel, vault] = names.map(|name| server().url(&name));
+        let [channel, vault] = names.map(|name| server.url(&name));
         let owner = store::pool(&channel, 2).unwrap();
         store::migrate(&owner, &store::pool(&vault, 2).unwrap()).await.unwrap();
-        let as_app = |url: &str| store::pool(&format!("{url}?options[role]=onechannel_app"), 8).unwrap();
+        let as_app = |url: &str| store::pool(&format!("{url}?options[role]=onechannel_app"), 4).unwrap();
         Self { channel: as_app(&channel), vault: as_app(&vault), owner }
     }
+}
+
+fn signer(corridor: &str) -> NoteSigner {
+    let origin = format!("{ORIGIN}/{corridor}");
+    NoteSigner::new(&origin, Ed25519KeyPair::from_seed_unchecked(&sha256(origin.as_bytes())).unwrap())
+}
+
+pub(crate) fn journal(databases: &Databases) -> Journal {
+    Journal {
+        channel: databases.channel.clone(),
+        vault: databases.vault.clone(),
+        kek: KeyEncryption::new(1, [1; 32]),
+        tokens: TokenKey::new(&[2; 32]),
+        origin: ORIGIN.into(),
+        signers: ["xa", "xb"].map(|corridor| (corridor.to_owned(), signer(corridor))).into(),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+    }
+}
+
+/// An applied message of `party` about a placement of its own.
+pub(crate) fn intent(party: &str, id: &str, bytes: &[u8]) -> Intent {
+    let key = TokenKey::new(&[2; 32]);
+    let tag = key.token("message", &[party.as_bytes(), id.as_bytes()]);
+    Intent {
+        id: uuid_v7(&SystemClock, &SystemRandom),
+        party: party.into(),
+        client: format!("{party}-gateway"),
+        corridor: party.into(),
+        type_name: "movement.arrived.v1".into(),
+        authority: "BORDER".into(),
+        tag,
+        body_tag: key.digest("body", &[bytes]),
+        bytes: bytes.into(),
+        canonical: None,
+        evidence: b"{}".into(),
+        asserted_at: datetime!(2026-11-24 00:00 UTC),
+        revision: None,
+        effects: vec![],
+        links: Some(Links { kind: SubjectKind::Placement, pairwise: None, tokens: vec![tag], identifies: false }),
+        retention: "placement".into(),
+        terms: vec![1, 2],
+        outcome: Outcome::Applied,
+        problem: None,
+        policy: [3; 32],
+        assurance: "tls".into(),
+        recipients: vec!["home".into()],
+        parties: vec![party.into()],
+        urgency: 5,
+        spends: vec![],
+    }
+}
+
+/// (stage, provisional) of every placement that is not merged into another.
+pub(crate) async fn stage(databases: &Databases) -> Vec<(String, bool)> {
+    let rows = "select stage, provisional from subjects where merged_into is null order by id";
+    sqlx::query_as(rows).fetch_all(&databases.channel).await.unwrap()
+}
+
+/// The sequence numbers of what a party is to be told.
+pub(crate) async fn deliveries(databases: &Databases, party: &str) -> Vec<i64> {
+    let rows = "select seq from deliveries where party = $1 order by seq";
+    sqlx::query_scalar(rows).bind(party).fetch_all(&databases.channel).await.unwrap()
+}
+
+/// Verifies every log from its first leaf; gives the number of leaves.
+pub(crate) async fn verify_all(databases: &Databases) -> u64 {
+    let mut leaves = 0;
+    for log in ledger::logs(&databases.owner).await.unwrap() {
+        let corridor = log.rsplit('/').next().unwrap();
+        let checked = ledger::check(&databases.owner, &log, &[signer(corridor).verifier().clone()]).await.unwrap();
+        assert_eq!(checked.faults, [String::new(); 0], "{log}");
+        leaves += checked.size;
+    }
+    leaves
 }

@@ -1,0 +1,95 @@
+//! The packed form of a message's facts in `messages.effects`: a tag byte, then fixed fields; texts after one length byte.
+
+use crate::domain::facts::{Effect, FactKind};
+use time::OffsetDateTime;
+
+const STATUS: u8 = 0;
+const FIELD: u8 = 1;
+const INVALIDATE: u8 = 2;
+
+pub(super) fn pack(effects: &[Effect]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(effects.len() * 24);
+    for effect in effects {
+        match effect {
+            Effect::Status { kind, value, at, owner } => {
+                out.extend_from_slice(&[STATUS, (*owner).into()]);
+                let micros = at.map_or(i64::MIN, |at| (at.unix_timestamp_nanos() / 1_000) as i64);
+                out.extend_from_slice(&micros.to_be_bytes());
+                for text in [kind.as_str(), value] {
+                    let bytes = &text.as_bytes()[..text.len().min(255)];
+                    out.push(bytes.len() as u8);
+                    out.extend_from_slice(bytes);
+                }
+            }
+            Effect::Field { path, digest, owner } => {
+                out.extend_from_slice(&[FIELD, (*owner).into()]);
+                out.extend_from_slice(&path.to_be_bytes());
+                out.extend_from_slice(digest);
+            }
+            Effect::Invalidate { target } => {
+                out.push(INVALIDATE);
+                out.extend_from_slice(target);
+            }
+        }
+    }
+    out
+}
+
+/// Reads what [`pack`] wrote; `None` for anything else.
+pub(super) fn unpack(mut bytes: &[u8]) -> Option<Vec<Effect>> {
+    fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+        let (head, rest) = bytes.split_first_chunk::<N>()?;
+        *bytes = rest;
+        Some(*head)
+    }
+    fn text(bytes: &mut &[u8]) -> Option<String> {
+        let [length] = take::<1>(bytes)?;
+        let (head, rest) = bytes.split_at_checked(length.into())?;
+        *bytes = rest;
+        String::from_utf8(head.to_vec()).ok()
+    }
+    let mut effects = Vec::new();
+    while !bytes.is_empty() {
+        let [tag] = take::<1>(&mut bytes)?;
+        effects.push(match tag {
+            STATUS => {
+                let [owner] = take::<1>(&mut bytes)?;
+                let at = match i64::from_be_bytes(take(&mut bytes)?) {
+                    i64::MIN => None,
+                    micros => Some(OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()?),
+                };
+                let kind: FactKind = text(&mut bytes)?.parse().ok()?;
+                Effect::Status { kind, value: text(&mut bytes)?, at, owner: owner == 1 }
+            }
+            FIELD => {
+                let [owner] = take::<1>(&mut bytes)?;
+                let path = u16::from_be_bytes(take(&mut bytes)?);
+                Effect::Field { path, digest: take(&mut bytes)?, owner: owner == 1 }
+            }
+            INVALIDATE => Effect::Invalidate { target: take(&mut bytes)? },
+            _ => return None,
+        });
+    }
+    Some(effects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn what_is_packed_reads_back_and_a_cut_text_does_not() {
+        let at = Some(datetime!(2026-11-24 01:02:03.000004 UTC));
+        let effects = vec![
+            Effect::Status { kind: FactKind::Entry, value: "ARRIVED".into(), at, owner: true },
+            Effect::Status { kind: FactKind::Visa, value: "ISSUED".into(), at: None, owner: false },
+            Effect::Field { path: 513, digest: [7; 16], owner: true },
+            Effect::Invalidate { target: [9; 16] },
+        ];
+        let bytes = pack(&effects);
+        assert_eq!(unpack(&bytes), Some(effects));
+        assert_eq!(unpack(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(unpack(&[9]), None);
+    }
+}

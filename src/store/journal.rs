@@ -1,0 +1,291 @@
+//! The journal: messages that wait at the same moment are decided and stored in one transaction, and their receipts are
+//! released when it has committed.
+//!
+//! There is no timer: the next batch goes when the last has ended, so a batch is as large as the load makes it. Any number
+//! of instances may do this on one database; the log heads are the fence. The journal knows no party and no schema: what a
+//! message asserts, and how it is judged, comes with it as an [`Intent`].
+
+mod transaction;
+
+use super::StoreFault;
+use crate::{
+    domain::{
+        clock::{Clock, Random},
+        facts::Effect,
+    },
+    ledger::{note::NoteSigner, receipt::Receipt, tree::Hash},
+    vault::{KeyEncryption, TokenKey},
+};
+use sqlx::PgPool;
+use std::{collections::HashMap, sync::Arc};
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+/// Most messages in one transaction.
+pub const BATCH_MAX: usize = 256;
+/// Messages that may wait; beyond it senders are told to come again.
+pub const QUEUE_MAX: usize = 4_096;
+/// How often a transaction that another instance disturbed is tried.
+const TRIES: usize = 4;
+
+/// What was decided of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its facts count.
+    Applied,
+    /// Kept and receipted; waits for a person.
+    Held,
+    /// Kept as evidence; its facts do not count.
+    Refused,
+}
+
+impl Outcome {
+    /// The text form in rows, entries and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Held => "held",
+            Self::Refused => "refused",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Applied, Self::Held, Self::Refused].into_iter().find(|outcome| outcome.as_str() == text)
+    }
+}
+
+/// A nonce or assertion id that this request uses up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Spend {
+    /// Key id, or `assertion:<client>`.
+    pub scope: String,
+    /// The value.
+    pub value: String,
+    /// When it may be forgotten.
+    pub expires_at: OffsetDateTime,
+}
+
+/// What a message is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubjectKind {
+    /// A worker's placement.
+    Placement,
+    /// A job order.
+    JobOrder,
+}
+
+impl SubjectKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Placement => "placement",
+            Self::JobOrder => "job-order",
+        }
+    }
+}
+
+/// How an intent finds its subject.
+#[derive(Debug, Clone)]
+pub struct Links {
+    /// What it is about.
+    pub kind: SubjectKind,
+    /// The sender's pairwise id, where it gave one. One that was never issued to the sender is refused.
+    pub pairwise: Option<String>,
+    /// Blind tokens of references and identifiers; any of them known leads to its subject, all are kept for later.
+    pub tokens: Vec<[u8; 16]>,
+    /// Whether the message identifies the subject for good (a registration); otherwise a new subject is provisional.
+    pub identifies: bool,
+}
+
+/// A message, judged by itself and ready to be stored.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// Our id for it.
+    pub id: Uuid,
+    /// Sender's party.
+    pub party: String,
+    /// Sender's client.
+    pub client: String,
+    /// Corridor, or the home party's own code for a domestic message.
+    pub corridor: String,
+    /// Catalogue entry.
+    pub type_name: String,
+    /// In whose name.
+    pub authority: String,
+    /// Keyed digest of party, source and sender's id.
+    pub tag: [u8; 16],
+    /// Keyed digest of the exact bytes.
+    pub body_tag: Hash,
+    /// The exact bytes of this item as received.
+    pub bytes: Vec<u8>,
+    /// The canonical event, where the bytes are in another format.
+    pub canonical: Option<Vec<u8>>,
+    /// Signature base, signature, certificate and revocation state (JSON).
+    pub evidence: Vec<u8>,
+    /// When its facts were asserted.
+    pub asserted_at: OffsetDateTime,
+    /// Author's revision.
+    pub revision: Option<i64>,
+    /// What it asserts.
+    pub effects: Vec<Effect>,
+    /// How it finds its subject; `None` for a message about none.
+    pub links: Option<Links>,
+    /// Retention class of its type.
+    pub retention: String,
+    /// Blind search terms.
+    pub terms: Vec<i64>,
+    /// How it was judged.
+    pub outcome: Outcome,
+    /// Broken rules (JSON), of a held or refused message.
+    pub problem: Option<String>,
+    /// Digest of the policy document that judged it.
+    pub policy: Hash,
+    /// The corridor's declared assurance.
+    pub assurance: String,
+    /// Parties that are to be told when it is applied.
+    pub recipients: Vec<String>,
+    /// Parties that get a pairwise id for a new subject.
+    pub parties: Vec<String>,
+    /// 0 first.
+    pub urgency: i16,
+    /// Used up with it.
+    pub spends: Vec<Spend>,
+}
+
+/// What became of an intent. Given only after the commit.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// Stored, now or by an earlier request with the same bytes: the same receipt either way.
+    Stored {
+        /// The receipt, with the opening of the sender's own entry.
+        receipt: Box<Receipt>,
+        /// How it was judged in the end.
+        outcome: Outcome,
+        /// Broken rules (JSON).
+        problem: Option<String>,
+        /// The sender's pairwise id of the subject.
+        pairwise: Option<String>,
+        /// Whether an earlier request stored it.
+        repeat: bool,
+    },
+    /// The same id with other bytes: nothing was stored.
+    Conflict,
+    /// A nonce or assertion id was used before: nothing was stored.
+    Replayed,
+}
+
+/// Why nothing was stored; the sender may send again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JournalFault {
+    /// The database is away or failed.
+    #[error("the database did not answer; nothing is known to be stored")]
+    Unavailable,
+    /// Too many messages wait.
+    #[error("too many messages wait")]
+    Full,
+}
+
+/// What the journal works with.
+pub struct Journal {
+    /// The channel database, as the gateway's role.
+    pub channel: PgPool,
+    /// The vault database.
+    pub vault: PgPool,
+    /// Wraps sealing keys.
+    pub kek: KeyEncryption,
+    /// Blind tokens.
+    pub tokens: TokenKey,
+    /// Log origin without the corridor: `host/environment`.
+    pub origin: String,
+    /// A signer for each corridor (and the domestic log), by the last part of its origin.
+    pub signers: HashMap<String, NoteSigner>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The generator.
+    pub random: Arc<dyn Random>,
+}
+
+impl Journal {
+    /// The log of a corridor.
+    pub fn log(&self, corridor: &str) -> String {
+        format!("{}/{corridor}", self.origin)
+    }
+
+    /// Stores a batch in one transaction; answers in the order of the intents.
+    ///
+    /// # Errors
+    /// [`StoreFault`] after which nothing of the batch is known to be stored, or (a commit whose result was lost) all of it
+    /// is: a repeat finds out.
+    pub async fn store(&self, intents: &[Intent]) -> Result<Vec<Answer>, StoreFault> {
+        let mut tried = 1;
+        loop {
+            match transaction::run(self, intents).await {
+                Err(StoreFault::Database(fault)) if tried < TRIES && disturbed(&fault) => tried += 1,
+                other => return other,
+            }
+        }
+    }
+}
+
+/// Whether another instance came between: a unique row it wrote first, a deadlock, a serialization failure.
+fn disturbed(fault: &sqlx::Error) -> bool {
+    let code = fault.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("23505" | "40001" | "40P01"))
+}
+
+struct Waiting {
+    intent: Intent,
+    answer: oneshot::Sender<Result<Answer, JournalFault>>,
+}
+
+/// Where requests hand over their intents.
+#[derive(Debug, Clone)]
+pub struct JournalHandle(mpsc::Sender<Waiting>);
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Journal({})", self.origin)
+    }
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Waiting({})", self.intent.id)
+    }
+}
+
+impl JournalHandle {
+    /// Starts the loop; it ends when every handle is dropped and what waits is stored.
+    pub fn start(journal: Arc<Journal>) -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        tokio::spawn(work(journal, receiver));
+        Self(sender)
+    }
+
+    /// Stores one message and gives its answer after the commit.
+    ///
+    /// # Errors
+    /// [`JournalFault`]: the sender is to send again.
+    pub async fn submit(&self, intent: Intent) -> Result<Answer, JournalFault> {
+        let (answer, waits) = oneshot::channel();
+        self.0.try_send(Waiting { intent, answer }).map_err(|_| JournalFault::Full)?;
+        waits.await.unwrap_or(Err(JournalFault::Unavailable))
+    }
+}
+
+async fn work(journal: Arc<Journal>, mut queue: mpsc::Receiver<Waiting>) {
+    let mut waiting = Vec::with_capacity(BATCH_MAX);
+    while queue.recv_many(&mut waiting, BATCH_MAX).await > 0 {
+        let (intents, askers): (Vec<Intent>, Vec<_>) = waiting.drain(..).map(|one| (one.intent, one.answer)).unzip();
+        match journal.store(&intents).await {
+            Ok(answers) => {
+                // A sender that has hung up finds its receipt by repeating.
+                askers.into_iter().zip(answers).for_each(|(asker, answer)| drop(asker.send(Ok(answer))));
+            }
+            Err(fault) => {
+                tracing::error!(messages = intents.len(), %fault, "a batch was not stored");
+                askers.into_iter().for_each(|asker| drop(asker.send(Err(JournalFault::Unavailable))));
+            }
+        }
+    }
+}

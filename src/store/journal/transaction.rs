@@ -1,0 +1,645 @@
+//! One journal transaction, step by step. Nothing here has an effect outside the transaction but new keys in the vault,
+//! which are harmless without it.
+
+use super::{Answer, Intent, Journal, Links, Outcome};
+use crate::{
+    domain::{
+        clock::uuid_v7,
+        facts::Assertion,
+        fold::{State, fold},
+    },
+    ledger::{
+        entry::{Entry, EntryKind},
+        receipt::Receipt,
+        tree::Hash,
+    },
+    store::{
+        StoreFault, effects,
+        ledger::{self, Appended},
+        vault_keys::{self, KeyOwner},
+    },
+    vault::{Place, SealingKey, commitment},
+};
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A message with this tag is already stored, or stands earlier in this batch.
+struct Known {
+    body_tag: Vec<u8>,
+    at: KnownAt,
+}
+
+enum KnownAt {
+    Stored(Uuid),
+    Batch(usize),
+}
+
+/// A subject as this transaction sees and changes it.
+struct Subject {
+    id: Uuid,
+    kind: String,
+    corridor: String,
+    provisional: bool,
+    merged_into: Option<Uuid>,
+    opened_at: OffsetDateTime,
+    is_new: bool,
+    assertions: Vec<Assertion>,
+    pairwise: BTreeMap<String, String>,
+}
+
+enum Plan {
+    Store { subject: Option<Uuid>, outcome: Outcome, problem: Option<String> },
+    Repeat(Uuid),
+    RepeatInBatch(usize),
+    Conflict,
+    Replayed,
+}
+
+pub(super) async fn run(journal: &Journal, intents: &[Intent]) -> Result<Vec<Answer>, StoreFault> {
+    let now = journal.clock.now();
+    let mut transaction = journal.channel.begin().await?;
+    let connection = &mut *transaction;
+    let unspent = spend(connection, intents).await?;
+    let mut known = find_known(connection, intents).await?;
+    let mut subjects = Subjects::load(connection, intents).await?;
+    let mut plans = Vec::with_capacity(intents.len());
+    for (n, intent) in intents.iter().enumerate() {
+        let plan = match known.get(&intent.tag) {
+            _ if !intent.spends.iter().all(|one| unspent.contains(&(n, &one.scope, &one.value))) => Plan::Replayed,
+            Some(known) if known.body_tag != intent.body_tag => Plan::Conflict,
+            Some(Known { at: KnownAt::Stored(id), .. }) => Plan::Repeat(*id),
+            Some(Known { at: KnownAt::Batch(first), .. }) => Plan::RepeatInBatch(*first),
+            None => {
+                known.insert(intent.tag, Known { body_tag: intent.body_tag.to_vec(), at: KnownAt::Batch(n) });
+                subjects.place(journal, intent, now)
+            }
+        };
+        plans.push(plan);
+    }
+    let keys = ensure_keys(journal, intents, &plans).await?;
+    subjects.write(connection, now).await?;
+    let logged = append(journal, connection, intents, &plans, &keys, now).await?;
+    insert_messages(journal, connection, intents, &plans, &keys, &logged, now).await?;
+    insert_deliveries(connection, intents, &plans, now).await?;
+    transaction.commit().await?;
+    // Durable from here. If we die before answering, the sender repeats and gets this same receipt.
+    answers(journal, intents, &plans, &keys, &logged, &subjects).await
+}
+
+/// Uses up nonces; gives those that this transaction was first to use, with the intent that used them.
+async fn spend<'i>(
+    connection: &mut PgConnection,
+    intents: &'i [Intent],
+) -> Result<HashSet<(usize, &'i String, &'i String)>, StoreFault> {
+    let mut first = HashMap::new();
+    for (n, intent) in intents.iter().enumerate() {
+        for one in &intent.spends {
+            first.entry((&one.scope, &one.value)).or_insert((n, one.expires_at));
+        }
+    }
+    // In order, so that two instances cannot wait for each other.
+    let mut all: Vec<_> = first.into_iter().collect();
+    all.sort_unstable();
+    let scopes: Vec<String> = all.iter().map(|((scope, _), _)| (*scope).clone()).collect();
+    let values: Vec<String> = all.iter().map(|((_, value), _)| (*value).clone()).collect();
+    let expiries: Vec<OffsetDateTime> = all.iter().map(|(_, (_, expires_at))| *expires_at).collect();
+    let rows = sqlx::query!(
+        "insert into spent (scope, value, expires_at) select * from unnest($1::text[], $2::text[], $3::timestamptz[])
+         on conflict do nothing returning scope, value",
+        &scopes,
+        &values,
+        &expiries
+    )
+    .fetch_all(connection)
+    .await?;
+    let fresh: HashSet<(String, String)> = rows.into_iter().map(|row| (row.scope, row.value)).collect();
+    let is_fresh = |scope: &String, value: &String| fresh.contains(&(scope.clone(), value.clone()));
+    Ok(all.iter().filter(|((s, v), _)| is_fresh(s, v)).map(|((s, v), (n, _))| (*n, *s, *v)).collect())
+}
+
+async fn find_known(connection: &mut PgConnection, intents: &[Intent]) -> Result<HashMap<[u8; 16], Known>, StoreFault> {
+    let tags: Vec<Vec<u8>> = intents.iter().map(|intent| intent.tag.to_vec()).collect();
+    let rows =
+        sqlx::query!("select tag, body_tag, id from messages where tag = any($1)", &tags).fetch_all(connection).await?;
+    let known = |row: &[u8]| <[u8; 16]>::try_from(row).ok();
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| Some((known(&row.tag)?, Known { body_tag: row.body_tag, at: KnownAt::Stored(row.id) })))
+        .collect())
+}
+
+/// The subjects that a batch may touch, locked, with their facts.
+struct Subjects {
+    by_id: BTreeMap<Uuid, Subject>,
+    by_token: HashMap<[u8; 16], Uuid>,
+    by_pairwise: HashMap<(String, String), Uuid>,
+    new_tokens: Vec<([u8; 16], Uuid)>,
+    touched: BTreeSet<Uuid>,
+}
+
+impl Subjects {
+    async fn load(connection: &mut PgConnection, intents: &[Intent]) -> Result<Self, StoreFault> {
+        let links = || intents.iter().filter_map(|intent| intent.links.as_ref().map(|links| (intent, links)));
+        let tokens: Vec<Vec<u8>> = links().flat_map(|(_, links)| &links.tokens).map(|token| token.to_vec()).collect();
+        let named: Vec<(String, String)> =
+            links().filter_map(|(intent, links)| Some((intent.party.clone(), links.pairwise.clone()?))).collect();
+        let (parties, ids): (Vec<String>, Vec<String>) = named.into_iter().unzip();
+        let by_token = sqlx::query!("select token, subject from link_keys where token = any($1)", &tokens)
+            .fetch_all(&mut *connection)
+            .await?;
+        let by_pairwise = sqlx::query!(
+            "select p.party, p.id, p.subject from pairwise_ids p
+             join unnest($1::text[], $2::text[]) as wanted (party, id) on p.party = wanted.party and p.id = wanted.id",
+            &parties,
+            &ids
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut found = Self {
+            by_id: BTreeMap::new(),
+            by_token: by_token.into_iter().filter_map(|row| Some((row.token.try_into().ok()?, row.subject))).collect(),
+            by_pairwise: by_pairwise.into_iter().map(|row| ((row.party, row.id), row.subject)).collect(),
+            new_tokens: Vec::new(),
+            touched: BTreeSet::new(),
+        };
+        found.lock(connection).await?;
+        Ok(found)
+    }
+
+    /// Locks every subject found, and those they were merged into, in the order of their ids; reads their facts.
+    async fn lock(&mut self, connection: &mut PgConnection) -> Result<(), StoreFault> {
+        let mut wanted: BTreeSet<Uuid> = self.by_token.values().chain(self.by_pairwise.values()).copied().collect();
+        let mut locked = BTreeSet::new();
+        while wanted.len() > locked.len() {
+            let ids: Vec<Uuid> = wanted.difference(&locked).copied().collect();
+            let rows = sqlx::query!(
+                "select id, kind, corridor, provisional, merged_into, opened_at from subjects where id = any($1) order by id for update",
+                &ids
+            )
+            .fetch_all(&mut *connection)
+            .await?;
+            for row in rows {
+                wanted.extend(row.merged_into);
+                let subject = Subject {
+                    id: row.id,
+                    kind: row.kind,
+                    corridor: row.corridor,
+                    provisional: row.provisional,
+                    merged_into: row.merged_into,
+                    opened_at: row.opened_at,
+                    is_new: false,
+                    assertions: Vec::new(),
+                    pairwise: BTreeMap::new(),
+                };
+                self.by_id.insert(row.id, subject);
+            }
+            locked.extend(ids);
+        }
+        self.read_facts(connection).await
+    }
+
+    async fn read_facts(&mut self, connection: &mut PgConnection) -> Result<(), StoreFault> {
+        let ids: Vec<Uuid> = self.by_id.keys().copied().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let rows = sqlx::query!(
+            r#"select coalesce(s.merged_into, s.id) as "subject!", m.id, m.tag, m.body_tag, m.authority, m.asserted_at, m.revision, m.effects
+               from messages m join subjects s on s.id = m.subject
+               where m.outcome = 'applied' and (s.id = any($1) or s.merged_into = any($1))"#,
+            &ids
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        for row in rows {
+            let bad = || StoreFault::BadRow { table: "messages", column: "effects", row: row.id.to_string() };
+            let assertion = Assertion {
+                message: row.id,
+                tag: row.tag.as_slice().try_into().map_err(|_| bad())?,
+                authority: row.authority.clone(),
+                asserted_at: row.asserted_at,
+                revision: row.revision,
+                digest: row.body_tag.as_slice().try_into().map_err(|_| bad())?,
+                effects: effects::unpack(&row.effects).ok_or_else(bad)?,
+            };
+            if let Some(subject) = self.by_id.get_mut(&row.subject) {
+                subject.assertions.push(assertion);
+            }
+        }
+        let rows = sqlx::query!("select subject, party, id from pairwise_ids where subject = any($1)", &ids)
+            .fetch_all(connection)
+            .await?;
+        for row in rows {
+            if let Some(subject) = self.by_id.get_mut(&row.subject) {
+                subject.pairwise.insert(row.party, row.id);
+            }
+        }
+        Ok(())
+    }
+
+    fn canonical(&self, id: Uuid) -> Uuid {
+        self.by_id.get(&id).and_then(|subject| subject.merged_into).unwrap_or(id)
+    }
+
+    /// Finds or makes the subject of a message and adds its facts.
+    fn place(&mut self, journal: &Journal, intent: &Intent, now: OffsetDateTime) -> Plan {
+        let plain = |outcome| Plan::Store { subject: None, outcome, problem: intent.problem.clone() };
+        let Some(links) = intent.links.as_ref().filter(|_| intent.outcome != Outcome::Refused) else {
+            return plain(intent.outcome);
+        };
+        let mut found = BTreeSet::new();
+        if let Some(id) = &links.pairwise {
+            match self.by_pairwise.get(&(intent.party.clone(), id.clone())) {
+                Some(subject) if self.by_id[subject].corridor == intent.corridor => {
+                    found.insert(self.canonical(*subject));
+                }
+                _ => return Self::unknown_id(intent),
+            }
+        }
+        let by_token: Vec<Uuid> =
+            links.tokens.iter().filter_map(|token| self.by_token.get(token)).map(|id| self.canonical(*id)).collect();
+        found.extend(by_token);
+        let Some(subject) = self.unite(found, links, intent, journal, now) else {
+            let problem = intent.problem.clone().or(Some(r#"[{"pointer":"","rule":"unclear-identity"}]"#.to_owned()));
+            return Plan::Store { subject: None, outcome: Outcome::Held, problem };
+        };
+        for token in &links.tokens {
+            if !self.by_token.contains_key(token) {
+                self.by_token.insert(*token, subject);
+                self.new_tokens.push((*token, subject));
+            }
+        }
+        self.touched.insert(subject);
+        if intent.outcome == Outcome::Applied
+            && let Some(subject) = self.by_id.get_mut(&subject)
+        {
+            subject.provisional &= !links.identifies;
+            subject.assertions.push(Assertion {
+                message: intent.id,
+                tag: intent.tag,
+                authority: intent.authority.clone(),
+                asserted_at: intent.asserted_at,
+                revision: intent.revision,
+                digest: intent.body_tag,
+                effects: intent.effects.clone(),
+            });
+        }
+        Plan::Store { subject: Some(subject), outcome: intent.outcome, problem: intent.problem.clone() }
+    }
+
+    /// A pairwise id that this party was never given: a safety message waits for a person, anything else is refused.
+    fn unknown_id(intent: &Intent) -> Plan {
+        let outcome = if intent.urgency == 0 { Outcome::Held } else { Outcome::Refused };
+        let problem = Some(r#"[{"pointer":"/data/placement/id","rule":"unknown-id"}]"#.to_owned());
+        Plan::Store { subject: None, outcome, problem }
+    }
+
+    /// One subject from all that the links lead to: none makes a new one, a provisional one joins the one it turned out to
+    /// be, two that are both certain stay apart and a person decides (`None`).
+    fn unite(
+        &mut self,
+        found: BTreeSet<Uuid>,
+        links: &Links,
+        intent: &Intent,
+        journal: &Journal,
+        now: OffsetDateTime,
+    ) -> Option<Uuid> {
+        let certain: Vec<Uuid> = found.iter().copied().filter(|id| !self.by_id[id].provisional).collect();
+        let target = match (certain.as_slice(), found.first()) {
+            ([], None) => return Some(self.open(links, intent, journal, now)),
+            ([], Some(oldest)) => *oldest,
+            ([one], _) => *one,
+            _ => return None,
+        };
+        for id in found.into_iter().filter(|id| *id != target) {
+            let joining = self.by_id.get_mut(&id)?;
+            joining.merged_into = Some(target);
+            let assertions = std::mem::take(&mut joining.assertions);
+            self.by_id.get_mut(&target)?.assertions.extend(assertions);
+            self.touched.insert(id);
+        }
+        Some(target)
+    }
+
+    fn open(&mut self, links: &Links, intent: &Intent, journal: &Journal, now: OffsetDateTime) -> Uuid {
+        let id = uuid_v7(&*journal.clock, &*journal.random);
+        let mut pairwise = BTreeMap::new();
+        for party in &intent.parties {
+            let own = crate::domain::identifiers::pairwise_id(&*journal.random);
+            self.by_pairwise.insert((party.clone(), own.clone()), id);
+            pairwise.insert(party.clone(), own);
+        }
+        let subject = Subject {
+            id,
+            kind: links.kind.as_str().to_owned(),
+            corridor: intent.corridor.clone(),
+            provisional: !links.identifies,
+            merged_into: None,
+            opened_at: now,
+            is_new: true,
+            assertions: Vec::new(),
+            pairwise,
+        };
+        self.by_id.insert(id, subject);
+        id
+    }
+
+    async fn write(&self, connection: &mut PgConnection, now: OffsetDateTime) -> Result<(), StoreFault> {
+        for id in &self.touched {
+            let subject = &self.by_id[id];
+            let State { stage, stay, welfare, exceptions, .. } = fold(&subject.assertions);
+            let exceptions: Vec<String> = exceptions.iter().map(ToString::to_string).collect();
+            sqlx::query!(
+                "insert into subjects (id, kind, corridor, merged_into, provisional, stage, stay, welfare, exceptions, opened_at, updated_at, change)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, nextval('subject_changes'))
+                 on conflict (id) do update set merged_into = excluded.merged_into, provisional = excluded.provisional,
+                   stage = excluded.stage, stay = excluded.stay, welfare = excluded.welfare, exceptions = excluded.exceptions,
+                   updated_at = excluded.updated_at, change = excluded.change",
+                subject.id,
+                subject.kind,
+                subject.corridor,
+                subject.merged_into,
+                subject.provisional,
+                stage.as_str(),
+                stay.as_str(),
+                welfare.as_str(),
+                &exceptions,
+                subject.opened_at,
+                now
+            )
+            .execute(&mut *connection)
+            .await?;
+        }
+        let new = self.touched.iter().map(|id| &self.by_id[id]).filter(|subject| subject.is_new);
+        let rows: Vec<(String, String, Uuid)> =
+            new.flat_map(|s| s.pairwise.iter().map(|(party, id)| (party.clone(), id.clone(), s.id))).collect();
+        let parties: Vec<String> = rows.iter().map(|row| row.0.clone()).collect();
+        let ids: Vec<String> = rows.iter().map(|row| row.1.clone()).collect();
+        let subjects: Vec<Uuid> = rows.iter().map(|row| row.2).collect();
+        sqlx::query!(
+            "insert into pairwise_ids (party, id, subject) select * from unnest($1::text[], $2::text[], $3::uuid[])",
+            &parties,
+            &ids,
+            &subjects
+        )
+        .execute(&mut *connection)
+        .await?;
+        let mut links = self.new_tokens.clone();
+        links.sort_unstable();
+        let tokens: Vec<Vec<u8>> = links.iter().map(|(token, _)| token.to_vec()).collect();
+        let subjects: Vec<Uuid> = links.iter().map(|(_, subject)| *subject).collect();
+        sqlx::query!(
+            "insert into link_keys (token, subject) select * from unnest($1::bytea[], $2::uuid[])",
+            &tokens,
+            &subjects
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Whose key seals a message: its subject's, or one of its own where it has none.
+fn key_owner(intent: &Intent, subject: Option<Uuid>) -> KeyOwner {
+    KeyOwner::new(vec![subject.unwrap_or(intent.id)], &intent.retention)
+}
+
+async fn ensure_keys(
+    journal: &Journal,
+    intents: &[Intent],
+    plans: &[Plan],
+) -> Result<HashMap<KeyOwner, SealingKey>, StoreFault> {
+    let owners: Vec<KeyOwner> =
+        stored(intents, plans).map(|(_, intent, subject, _)| key_owner(intent, subject)).collect();
+    vault_keys::ensure(&journal.vault, &journal.kek, &owners, &*journal.clock, &*journal.random).await
+}
+
+fn stored<'a>(
+    intents: &'a [Intent],
+    plans: &'a [Plan],
+) -> impl Iterator<Item = (usize, &'a Intent, Option<Uuid>, Outcome)> {
+    intents.iter().zip(plans).enumerate().filter_map(|(n, (intent, plan))| match plan {
+        Plan::Store { subject, outcome, .. } => Some((n, intent, *subject, *outcome)),
+        Plan::Repeat(_) | Plan::RepeatInBatch(_) | Plan::Conflict | Plan::Replayed => None,
+    })
+}
+
+/// Where each stored intent's leaf lies.
+struct Logged {
+    appended: BTreeMap<String, Appended>,
+    leaves: HashMap<usize, (Entry, u64, Hash)>,
+}
+
+async fn append(
+    journal: &Journal,
+    connection: &mut PgConnection,
+    intents: &[Intent],
+    plans: &[Plan],
+    keys: &HashMap<KeyOwner, SealingKey>,
+    now: OffsetDateTime,
+) -> Result<Logged, StoreFault> {
+    let mut by_corridor: BTreeMap<&str, Vec<(usize, Entry, Hash)>> = BTreeMap::new();
+    for (n, intent, subject, outcome) in stored(intents, plans) {
+        let id = uuid_v7(&*journal.clock, &*journal.random);
+        let opening = keys[&key_owner(intent, subject)].opening(id);
+        let entry = Entry {
+            kind: EntryKind::Received,
+            time: now,
+            id,
+            outcome: outcome.as_str().to_owned(),
+            policy: intent.policy,
+            assurance: intent.assurance.clone(),
+            commitment: commitment(&opening, &intent.bytes),
+        };
+        by_corridor.entry(&intent.corridor).or_default().push((n, entry, opening));
+    }
+    let mut logged = Logged { appended: BTreeMap::new(), leaves: HashMap::new() };
+    // The heads' locks come last and in one order for all instances.
+    for (corridor, entries) in by_corridor {
+        let signer = journal.signers.get(corridor).ok_or_else(|| StoreFault::BadRow {
+            table: "heads",
+            column: "log",
+            row: journal.log(corridor),
+        })?;
+        let lines: Vec<String> = entries.iter().map(|(_, entry, _)| entry.encode()).collect();
+        let appended = ledger::append(connection, &journal.log(corridor), &lines, signer, now).await?;
+        for (at, (n, entry, opening)) in entries.into_iter().enumerate() {
+            logged.leaves.insert(n, (entry, appended.first + at as u64, opening));
+        }
+        logged.appended.insert(corridor.to_owned(), appended);
+    }
+    Ok(logged)
+}
+
+async fn insert_messages(
+    journal: &Journal,
+    connection: &mut PgConnection,
+    intents: &[Intent],
+    plans: &[Plan],
+    keys: &HashMap<KeyOwner, SealingKey>,
+    logged: &Logged,
+    now: OffsetDateTime,
+) -> Result<(), StoreFault> {
+    for (n, intent, subject, outcome) in stored(intents, plans) {
+        let key = &keys[&key_owner(intent, subject)];
+        let place = |column| Place { column, row: intent.id, key: key.id };
+        let mut plain = (intent.evidence.len() as u32).to_be_bytes().to_vec();
+        plain.extend_from_slice(&intent.evidence);
+        plain.extend_from_slice(&intent.bytes);
+        let sealed = key.seal(place("messages.sealed"), &plain, &*journal.random);
+        let canonical =
+            intent.canonical.as_ref().map(|bytes| key.seal(place("messages.canonical"), bytes, &*journal.random));
+        let problem = match &plans[n] {
+            Plan::Store { problem, .. } => problem.as_deref(),
+            Plan::Repeat(_) | Plan::RepeatInBatch(_) | Plan::Conflict | Plan::Replayed => None,
+        };
+        sqlx::query!(
+            "insert into messages (id, party, client, corridor, type, authority, tag, body_tag, outcome, asserted_at, received_at, revision,
+               subject, effects, problem, key_id, sealed, canonical, log, leaf)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+            intent.id,
+            intent.party,
+            intent.client,
+            intent.corridor,
+            intent.type_name,
+            intent.authority,
+            &intent.tag[..],
+            &intent.body_tag[..],
+            outcome.as_str(),
+            intent.asserted_at,
+            now,
+            intent.revision,
+            subject,
+            effects::pack(&intent.effects),
+            problem,
+            key.id,
+            sealed,
+            canonical,
+            journal.log(&intent.corridor),
+            logged.leaves[&n].1 as i64
+        )
+        .execute(&mut *connection)
+        .await?;
+        if let Some(subject) = subject.filter(|_| !intent.terms.is_empty()) {
+            sqlx::query!(
+                "insert into search_terms (message, subject, terms) values ($1, $2, $3)",
+                intent.id,
+                subject,
+                &intent.terms
+            )
+            .execute(&mut *connection)
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn insert_deliveries(
+    connection: &mut PgConnection,
+    intents: &[Intent],
+    plans: &[Plan],
+    now: OffsetDateTime,
+) -> Result<(), StoreFault> {
+    let mut by_party: BTreeMap<&str, Vec<(Uuid, i16)>> = BTreeMap::new();
+    for (_, intent, _, outcome) in stored(intents, plans) {
+        for party in intent.recipients.iter().filter(|_| outcome == Outcome::Applied) {
+            by_party.entry(party).or_default().push((intent.id, intent.urgency));
+        }
+    }
+    for (party, rows) in by_party {
+        let count = rows.len() as i64;
+        let next = sqlx::query_scalar!(
+            "insert into mailboxes (party, next_seq) values ($1, 1 + $2::bigint)
+             on conflict (party) do update set next_seq = mailboxes.next_seq + $2::bigint returning next_seq",
+            party,
+            count
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        let (messages, urgencies): (Vec<Uuid>, Vec<i16>) = rows.into_iter().unzip();
+        sqlx::query!(
+            "insert into deliveries (party, seq, message, urgency, state, due_at, created_at)
+             select $1, $2 + n - 1, message, urgency, 'waiting', $5, $5
+             from unnest($3::uuid[], $4::smallint[]) with ordinality as t (message, urgency, n)",
+            party,
+            next - count,
+            &messages,
+            &urgencies,
+            now
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn answers(
+    journal: &Journal,
+    intents: &[Intent],
+    plans: &[Plan],
+    keys: &HashMap<KeyOwner, SealingKey>,
+    logged: &Logged,
+    subjects: &Subjects,
+) -> Result<Vec<Answer>, StoreFault> {
+    debug_assert!(keys.len() <= intents.len());
+    let mut answers: Vec<Answer> = Vec::with_capacity(intents.len());
+    for (n, (intent, plan)) in intents.iter().zip(plans).enumerate() {
+        let answer = match plan {
+            Plan::Replayed => Answer::Replayed,
+            Plan::Conflict => Answer::Conflict,
+            Plan::Repeat(id) => repeat(journal, *id).await?,
+            Plan::RepeatInBatch(first) => match answers[*first].clone() {
+                Answer::Stored { receipt, outcome, problem, pairwise, .. } => {
+                    Answer::Stored { receipt, outcome, problem, pairwise, repeat: true }
+                }
+                other @ (Answer::Conflict | Answer::Replayed) => other,
+            },
+            Plan::Store { subject, outcome, problem } => {
+                let (entry, index, opening) = &logged.leaves[&n];
+                let appended = &logged.appended[&intent.corridor];
+                let path = appended.commit.inclusion(*index).unwrap_or_default();
+                let receipt =
+                    Receipt::new(intent.id, &intent.corridor, entry, (*index, &path), &appended.note, Some(*opening));
+                let pairwise = subject.and_then(|id| subjects.by_id[&id].pairwise.get(&intent.party).cloned());
+                Answer::Stored {
+                    receipt: Box::new(receipt),
+                    outcome: *outcome,
+                    problem: problem.clone(),
+                    pairwise,
+                    repeat: false,
+                }
+            }
+        };
+        answers.push(answer);
+    }
+    Ok(answers)
+}
+
+/// The answer that the first request got, rebuilt from what it stored. After erasure it carries no opening.
+async fn repeat(journal: &Journal, id: Uuid) -> Result<Answer, StoreFault> {
+    let row = sqlx::query!(
+        r#"select m.corridor, m.outcome, m.problem, m.key_id, m.log, m.leaf, p.id as "pairwise?"
+           from messages m
+           left join subjects s on s.id = m.subject
+           left join pairwise_ids p on p.subject = coalesce(s.merged_into, s.id) and p.party = m.party
+           where m.id = $1"#,
+        id
+    )
+    .fetch_one(&journal.channel)
+    .await?;
+    let bad = |column| StoreFault::BadRow { table: "messages", column, row: id.to_string() };
+    let proven = ledger::prove(&journal.channel, &row.log, row.leaf as u64).await?.ok_or_else(|| bad("leaf"))?;
+    let entry = Entry::decode(&proven.entry).map_err(|_| bad("leaf"))?;
+    let key = vault_keys::find(&journal.vault, &journal.kek, &[row.key_id]).await?;
+    let opening = key.get(&row.key_id).map(|key| key.opening(entry.id));
+    let at = (row.leaf as u64, proven.path.as_slice());
+    Ok(Answer::Stored {
+        receipt: Box::new(Receipt::new(id, &row.corridor, &entry, at, &proven.note, opening)),
+        outcome: Outcome::parse(&row.outcome).ok_or_else(|| bad("outcome"))?,
+        problem: row.problem,
+        pairwise: row.pairwise,
+        repeat: true,
+    })
+}

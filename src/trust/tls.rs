@@ -1,0 +1,223 @@
+//! TLS on the channel port and outbound: 1.3 only, post-quantum key exchange first, a client certificate always.
+//!
+//! A handshake that fails says why in one of a few words ([`HandshakeFault`]) that the caller counts and audits.
+//! It opens no socket. Sessions are not resumed: every connection shows its certificate.
+
+use super::anchors::TrustStore;
+use crate::domain::clock::Clock;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
+    ServerConfig, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    server::{
+        NoServerSessionStorage,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+    time_provider::TimeProvider,
+    version::TLS13,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use std::{fmt, io, sync::Arc};
+
+faults! {
+    /// Why a handshake failed, or why an open connection's certificate is not good any more.
+    HandshakeFault {
+        NoneSent = "certificate-missing", "no client certificate was sent";
+        UnknownIssuer = "certificate-unknown-issuer", "the client certificate's issuer is not known";
+        Expired = "certificate-expired", "the client certificate is expired";
+        NotYetValid = "certificate-not-yet-valid", "the client certificate is not valid yet";
+        Revoked = "certificate-revoked", "the client certificate or one of its issuers is revoked";
+        WrongUsage = "certificate-wrong-usage", "the client certificate is not for client authentication";
+        CrlExpired = "crl-expired", "a CRL of the party is expired beyond its grace";
+        RevocationUnknown = "revocation-unknown", "no valid CRL covers the client certificate's chain";
+        BadSignature = "certificate-bad-signature", "a signature of the client's chain or handshake does not verify";
+        Other = "handshake-failed", "the TLS handshake failed";
+    }
+}
+
+/// The cause of a failed handshake of ours.
+pub fn cause_of(error: &Error) -> HandshakeFault {
+    use CertificateError as C;
+    match error {
+        Error::NoCertificatesPresented => HandshakeFault::NoneSent,
+        Error::InvalidCertificate(certificate) => match certificate {
+            C::UnknownIssuer => HandshakeFault::UnknownIssuer,
+            C::Expired | C::ExpiredContext { .. } => HandshakeFault::Expired,
+            C::NotValidYet | C::NotValidYetContext { .. } => HandshakeFault::NotYetValid,
+            C::Revoked => HandshakeFault::Revoked,
+            C::InvalidPurpose | C::InvalidPurposeContext { .. } => HandshakeFault::WrongUsage,
+            C::ExpiredRevocationList | C::ExpiredRevocationListContext { .. } => HandshakeFault::CrlExpired,
+            C::UnknownRevocationStatus => HandshakeFault::RevocationUnknown,
+            C::BadSignature => HandshakeFault::BadSignature,
+            _ => HandshakeFault::Other,
+        },
+        _ => HandshakeFault::Other,
+    }
+}
+
+/// The cause inside the `io::Error` that an acceptor yields.
+pub fn cause_of_io(error: &io::Error) -> HandshakeFault {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    inner.map_or(HandshakeFault::Other, cause_of)
+}
+
+#[expect(deprecated, reason = "both forms of a wrong usage are to be recognised")]
+pub(super) fn fault_of_webpki(error: &webpki::Error) -> HandshakeFault {
+    use webpki::Error as W;
+    match error {
+        W::UnknownIssuer => HandshakeFault::UnknownIssuer,
+        W::CertExpired { .. } => HandshakeFault::Expired,
+        W::CertNotValidYet { .. } => HandshakeFault::NotYetValid,
+        W::CertRevoked => HandshakeFault::Revoked,
+        W::RequiredEkuNotFound | W::RequiredEkuNotFoundContext(_) => HandshakeFault::WrongUsage,
+        W::CrlExpired { .. } => HandshakeFault::CrlExpired,
+        W::UnknownRevocationStatus | W::InvalidCrlSignatureForPublicKey | W::IssuerNotCrlSigner => {
+            HandshakeFault::RevocationUnknown
+        }
+        W::InvalidSignatureForPublicKey => HandshakeFault::BadSignature,
+        _ => HandshakeFault::Other,
+    }
+}
+
+/// Chosen so that the peer gets a fitting alert and [`cause_of`] finds the fault again.
+fn rustls_error(error: webpki::Error) -> Error {
+    use CertificateError as C;
+    Error::InvalidCertificate(match fault_of_webpki(&error) {
+        HandshakeFault::UnknownIssuer => C::UnknownIssuer,
+        HandshakeFault::Expired => C::Expired,
+        HandshakeFault::NotYetValid => C::NotValidYet,
+        HandshakeFault::Revoked => C::Revoked,
+        HandshakeFault::WrongUsage => C::InvalidPurpose,
+        HandshakeFault::CrlExpired => C::ExpiredRevocationList,
+        HandshakeFault::RevocationUnknown => C::UnknownRevocationStatus,
+        HandshakeFault::BadSignature => C::BadSignature,
+        HandshakeFault::NoneSent | HandshakeFault::Other => C::Other(OtherError(Arc::new(error))),
+    })
+}
+
+/// Verifies client certificates against the store as it stands at that moment.
+struct PartyVerifier(Arc<TrustStore>);
+
+impl fmt::Debug for PartyVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PartyVerifier").field(&self.0).finish()
+    }
+}
+
+impl ClientCertVerifier for PartyVerifier {
+    /// No hints: the names borrow from `self`, so they could not follow a reload, and they would list our parties.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let at = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        self.0.judge(leaf, intermediates, at).map_err(rustls_error)?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, self.0.algorithms())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, self.0.algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.algorithms().supported_schemes()
+    }
+}
+
+struct ClockTime(Arc<dyn Clock>);
+
+impl fmt::Debug for ClockTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClockTime")
+    }
+}
+
+impl TimeProvider for ClockTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.now().unix_timestamp()).ok()?;
+        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)))
+    }
+}
+
+/// X25519MLKEM768 before all others (RFC 10024), whatever the library's default becomes.
+fn provider() -> Arc<CryptoProvider> {
+    use aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
+    Arc::new(CryptoProvider {
+        kx_groups: vec![X25519MLKEM768, X25519, SECP256R1, SECP384R1],
+        ..aws_lc_rs::default_provider()
+    })
+}
+
+fn alpn() -> Vec<Vec<u8>> {
+    vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+}
+
+/// The channel port: `chain` and `key` are the gateway's own, `store` says which client certificates are believed.
+///
+/// # Errors
+/// If the key does not fit the certificate.
+pub fn server_config(
+    store: Arc<TrustStore>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    clock: Arc<dyn Clock>,
+) -> Result<ServerConfig, Error> {
+    let mut config = ServerConfig::builder_with_details(provider(), Arc::new(ClockTime(clock)))
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(Arc::new(PartyVerifier(store)))
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = alpn();
+    config.max_early_data_size = 0;
+    // A resumed session would skip the verifier, and with it the audit of a revoked certificate's attempt.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
+/// Outbound: the peer's identity by RFC 9525 (names of the SAN only) under `roots`, our certificate shown.
+///
+/// # Errors
+/// If a root is no certificate or the key does not fit the certificate.
+pub fn client_config(
+    roots: &[CertificateDer<'static>],
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    clock: Arc<dyn Clock>,
+) -> Result<ClientConfig, Error> {
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        store.add(root.clone())?;
+    }
+    let mut config = ClientConfig::builder_with_details(provider(), Arc::new(ClockTime(clock)))
+        .with_protocol_versions(&[&TLS13])?
+        .with_root_certificates(store)
+        .with_client_auth_cert(chain, key)?;
+    config.alpn_protocols = alpn();
+    Ok(config)
+}
+
+// The throw-away certificates come from the crate of the sandbox feature.
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
+mod tests;

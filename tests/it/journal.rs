@@ -1,0 +1,277 @@
+//! The journal against a real PostgreSQL: durable answers, one copy, one state from any order, a ledger that verifies.
+
+use crate::support::{Databases, deliveries, intent, journal, stage, verify_all};
+use onechannel::{
+    app::system::SystemRandom,
+    domain::facts::{Effect, FactKind},
+    sandbox::postgres::{Durability, PrivatePostgres},
+    store::journal::{Answer, Journal, JournalHandle, Outcome, Spend},
+};
+use proptest::prelude::{Strategy, any};
+use std::sync::Arc;
+use time::OffsetDateTime;
+
+fn status(kind: FactKind, value: &str) -> Effect {
+    Effect::Status { kind, value: value.into(), at: None, owner: true }
+}
+
+fn receipt(answer: &Answer) -> (u64, String, bool) {
+    match answer {
+        Answer::Stored { receipt, repeat, .. } => (receipt.index, serde_json::to_string(receipt).unwrap(), *repeat),
+        Answer::Conflict | Answer::Replayed => panic!("not stored: {answer:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_gets_the_same_receipt_other_bytes_conflict_and_a_nonce_serves_once() {
+    let databases = Databases::fresh().await;
+    let journal = journal(&databases);
+    let first = intent("xa", "m-1", b"first bytes");
+    let mut other = intent("xa", "m-1", b"other bytes");
+    other.id = uuid::Uuid::from_u128(77);
+    let batch = [first.clone(), other, intent("xa", "m-2", b"second"), first.clone()];
+    let answers = journal.store(&batch).await.unwrap();
+    assert!(matches!(answers[1], Answer::Conflict));
+    let (index, text, repeat) = receipt(&answers[0]);
+    assert_eq!((index, repeat), (0, false));
+    assert_eq!(receipt(&answers[2]).0, 1);
+    assert_eq!(receipt(&answers[3]), (0, text.clone(), true));
+    journal.store(&[intent("xa", "m-3", b"third")]).await.unwrap();
+    let later = journal.store(std::slice::from_ref(&first)).await.unwrap();
+    assert_eq!(receipt(&later[0]), (0, text, true), "rebuilt from the database, byte for byte");
+
+    let nonce = Spend { scope: "key-1".into(), value: "n".into(), expires_at: OffsetDateTime::UNIX_EPOCH };
+    let mut fresh = intent("xa", "m-4", b"fourth");
+    fresh.spends = vec![nonce.clone()];
+    let mut replayed = intent("xa", "m-5", b"fifth");
+    replayed.spends = vec![nonce];
+    let answers = journal.store(&[fresh, replayed.clone()]).await.unwrap();
+    assert!(matches!(answers[..], [Answer::Stored { .. }, Answer::Replayed]));
+    assert!(matches!(journal.store(&[replayed]).await.unwrap()[..], [Answer::Replayed]));
+    assert_eq!(verify_all(&databases).await, 4);
+}
+
+#[tokio::test]
+async fn a_receipt_verifies_without_the_database_and_opens_on_the_exact_bytes() {
+    let databases = Databases::fresh().await;
+    let journal = journal(&databases);
+    let answers = journal.store(&[intent("xa", "m-1", b"exact")]).await.unwrap();
+    let Answer::Stored { receipt, .. } = &answers[0] else { panic!("stored") };
+    let keys = [journal.signers["xa"].verifier().clone()];
+    assert_eq!(receipt.verify(&keys, Some(b"exact")).unwrap().bytes_match, Some(true));
+    assert_eq!(receipt.verify(&keys, Some(b"exacT")).unwrap().bytes_match, Some(false));
+    assert!(receipt.verify(&[journal.signers["xb"].verifier().clone()], None).is_err(), "another corridor's key");
+}
+
+/// A placement's messages: each with the fact it asserts, all naming the same passport, the last one registering it.
+fn history() -> Vec<onechannel::store::journal::Intent> {
+    let facts = [
+        (FactKind::Registered, "REGISTERED"),
+        (FactKind::Submission, "SUBMITTED"),
+        (FactKind::Endorsement, "ENDORSED"),
+        (FactKind::Visa, "ISSUED"),
+        (FactKind::Exit, "DEPARTED"),
+        (FactKind::Entry, "ARRIVED"),
+        (FactKind::Permit, "ISSUED"),
+    ];
+    let message = |(n, (kind, value)): (usize, (FactKind, &str))| {
+        let mut one = intent("xa", &format!("m-{n}"), format!("bytes {n}").as_bytes());
+        one.asserted_at += time::Duration::hours(n as i64);
+        one.effects = vec![status(kind, value)];
+        let links = one.links.as_mut().unwrap();
+        // A registration knows passport and reference; the partner's messages know one of them.
+        links.tokens = if n == 0 { vec![[1; 16], [2; 16]] } else { vec![[1 + (n % 2) as u8; 16]] };
+        links.identifies = n == 0;
+        one
+    };
+    facts.into_iter().enumerate().map(message).collect()
+}
+
+#[tokio::test]
+async fn any_order_and_any_batches_end_in_one_placement_in_one_state() {
+    let runner = &mut proptest::test_runner::TestRunner::deterministic();
+    for _ in 0..12 {
+        let order = proptest::strategy::Just(history()).prop_shuffle();
+        let (order, split, repeats) = (order, 1..7usize, any::<bool>())
+            .new_tree(runner)
+            .map(|tree| proptest::strategy::ValueTree::current(&tree))
+            .unwrap();
+        let databases = Databases::fresh().await;
+        let journal = journal(&databases);
+        let (early, late) = order.split_at(split);
+        journal.store(early).await.unwrap();
+        journal.store(late).await.unwrap();
+        if repeats {
+            journal.store(&order).await.unwrap();
+        }
+        assert_eq!(
+            stage(&databases).await,
+            [("IN_SERVICE".to_owned(), false)],
+            "order {:?}",
+            order.iter().map(|i| i.id).collect::<Vec<_>>()
+        );
+        assert_eq!(deliveries(&databases, "home").await, (1..=7).collect::<Vec<i64>>(), "no gaps, each once");
+        assert_eq!(verify_all(&databases).await, 7);
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_was_issued_to_another_party_is_refused_and_recorded() {
+    let databases = Databases::fresh().await;
+    let journal = journal(&databases);
+    let mut first = intent("xa", "m-1", b"first");
+    first.parties = vec!["xa".into(), "xb".into()];
+    let answers = journal.store(&[first]).await.unwrap();
+    let Answer::Stored { pairwise: Some(own), .. } = &answers[0] else { panic!("an id of its own") };
+    let refers = |party: &str, id: &str| {
+        let mut one = intent(party, id, b"refers");
+        let links = one.links.as_mut().unwrap();
+        (links.pairwise, links.tokens) = (Some(own.clone()), vec![]);
+        one
+    };
+    let mut death = refers("xb", "m-3");
+    death.urgency = 0;
+    let answers = journal.store(&[refers("xa", "m-2"), refers("xb", "m-2"), death]).await.unwrap();
+    let outcome = |n: usize| match &answers[n] {
+        Answer::Stored { outcome, .. } => *outcome,
+        Answer::Conflict | Answer::Replayed => panic!("stored"),
+    };
+    assert_eq!([outcome(0), outcome(1), outcome(2)], [Outcome::Applied, Outcome::Refused, Outcome::Held]);
+    assert_eq!(verify_all(&databases).await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_instances_on_one_database_make_one_history() {
+    let databases = Databases::fresh().await;
+    let instances =
+        [JournalHandle::start(Arc::new(journal(&databases))), JournalHandle::start(Arc::new(journal(&databases)))];
+    let mut requests = tokio::task::JoinSet::new();
+    for n in 0..200 {
+        // Every message goes to both; half of them speak of one placement.
+        for instance in &instances {
+            let mut one = intent("xa", &format!("m-{n}"), format!("bytes {n}").as_bytes());
+            if n % 2 == 0 {
+                one.links.as_mut().unwrap().tokens = vec![[9; 16]];
+            }
+            let instance = instance.clone();
+            requests.spawn(async move { (n, receipt(&instance.submit(one).await.unwrap()).1) });
+        }
+    }
+    let mut receipts = std::collections::HashMap::new();
+    while let Some(done) = requests.join_next().await {
+        let (n, text) = done.unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let known = receipts.entry(n).or_insert_with(|| value["entry"].clone());
+        assert_eq!(*known, value["entry"], "both instances give the same entry");
+    }
+    assert_eq!(verify_all(&databases).await, 200);
+    assert_eq!(stage(&databases).await.len(), 101);
+    assert_eq!(deliveries(&databases, "home").await, (1..=200).collect::<Vec<i64>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_of_the_database_under_load_loses_no_answered_message() {
+    let mut server = PrivatePostgres::start(Durability::Default, None, &SystemRandom).unwrap();
+    let databases = Databases::on(&server).await;
+    let handle = JournalHandle::start(Arc::new(journal(&databases)));
+    let name = |n: usize| (format!("m-{n}"), format!("bytes {n}"));
+    let (mut answered, mut failed) = (Vec::new(), 0);
+    let mut load = tokio::task::JoinSet::new();
+    for n in 0..600 {
+        let handle = handle.clone();
+        let (id, bytes) = name(n);
+        load.spawn(async move { (n, handle.submit(intent("xa", &id, bytes.as_bytes())).await) });
+        if n == 300 {
+            // Some are answered, some wait, some are in flight.
+            let (first, answer) = load.join_next().await.unwrap().unwrap();
+            answered.push((first, receipt(&answer.unwrap()).1));
+            server.crash().unwrap();
+        }
+    }
+    while let Some(done) = load.join_next().await {
+        match done.unwrap() {
+            (n, Ok(answer)) => answered.push((n, receipt(&answer).1)),
+            (_, Err(_)) => failed += 1,
+        }
+    }
+    assert!(failed > 0, "the crash was felt");
+    server.resume().unwrap();
+    for (n, text) in &answered {
+        let (id, bytes) = name(*n);
+        let again = handle.submit(intent("xa", &id, bytes.as_bytes())).await.unwrap();
+        let (_, known, repeat) = receipt(&again);
+        assert_eq!((&known, repeat), (text, true), "an answered message is there, with the same receipt");
+    }
+    for n in 0..600 {
+        let (id, bytes) = name(n);
+        handle.submit(intent("xa", &id, bytes.as_bytes())).await.unwrap();
+    }
+    assert_eq!(verify_all(&databases).await, 600, "each once");
+}
+
+#[tokio::test]
+async fn the_gateway_can_only_append_and_a_superuser_who_does_more_is_found() {
+    let databases = Databases::fresh().await;
+    let journal: Journal = journal(&databases);
+    let batch: Vec<_> = (0..9).map(|n| intent("xa", &format!("m-{n}"), b"x")).collect();
+    journal.store(&batch).await.unwrap();
+    for statement in [
+        "update entries set entry = 'x'",
+        "delete from commits",
+        "delete from heads",
+        "truncate entries",
+        "delete from messages",
+    ] {
+        assert!(sqlx::query(statement).execute(&databases.channel).await.is_err(), "{statement}");
+    }
+    assert_eq!(verify_all(&databases).await, 9);
+    let keys = [journal.signers["xa"].verifier().clone()];
+    let attacks = [
+        ("update entries set entry = replace(entry, 'applied', 'refused') where idx = 4", "checkpoint 9"),
+        ("delete from entries where idx = 4", "entry 4 is missing"),
+        ("delete from entries where idx = 8", "the head is not"),
+        ("update heads set size = 10", "the head is not"),
+        ("update messages set leaf = 90 where leaf = 3", "1 messages have no leaf"),
+    ];
+    for (attack, named) in attacks {
+        let mut superuser = databases.owner.begin().await.unwrap();
+        sqlx::query("set session_replication_role = replica").execute(&mut *superuser).await.unwrap();
+        sqlx::query("create table kept_entries as select * from entries").execute(&mut *superuser).await.unwrap();
+        sqlx::query("create table kept_heads as select * from heads").execute(&mut *superuser).await.unwrap();
+        sqlx::query(attack).execute(&mut *superuser).await.unwrap();
+        superuser.commit().await.unwrap();
+        let checked = onechannel::store::ledger::check(&databases.owner, &journal.log("xa"), &keys).await.unwrap();
+        assert!(checked.faults.iter().any(|fault| fault.contains(named)), "{attack}: {:?}", checked.faults);
+        let mut superuser = databases.owner.begin().await.unwrap();
+        for mend in [
+            "set session_replication_role = replica",
+            "delete from entries",
+            "insert into entries select * from kept_entries",
+            "delete from heads",
+            "insert into heads select * from kept_heads",
+            "drop table kept_entries",
+            "drop table kept_heads",
+            "update messages set leaf = 3 where leaf = 90",
+        ] {
+            sqlx::query(mend).execute(&mut *superuser).await.unwrap();
+        }
+        superuser.commit().await.unwrap();
+        assert_eq!(verify_all(&databases).await, 9);
+    }
+}
+
+#[tokio::test]
+async fn after_the_key_is_destroyed_the_log_verifies_and_nothing_opens() {
+    let databases = Databases::fresh().await;
+    let journal = journal(&databases);
+    let one = intent("xa", "m-1", b"about a person");
+    journal.store(std::slice::from_ref(&one)).await.unwrap();
+    let subject: uuid::Uuid =
+        sqlx::query_scalar("select subject from messages").fetch_one(&databases.channel).await.unwrap();
+    assert_eq!(onechannel::store::vault_keys::destroy(&databases.vault, subject).await.unwrap(), 1);
+    let answers = journal.store(&[one]).await.unwrap();
+    let Answer::Stored { receipt, repeat: true, .. } = &answers[0] else { panic!("a repeat") };
+    assert_eq!(receipt.opening, None);
+    assert!(receipt.verify(&[journal.signers["xa"].verifier().clone()], None).is_ok());
+    assert_eq!(verify_all(&databases).await, 1);
+}
