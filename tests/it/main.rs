@@ -1,5 +1,7 @@
 //! Tests at the border: a real PostgreSQL, real bytes. One binary, one private server, a database of its own for each test.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod journal;
 mod keys;
 mod postgres;
