@@ -32,7 +32,7 @@
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`store`] | the only SQL: journal, ledger rows, keys |
 //! | `sandbox` | a private PostgreSQL (a default cargo feature) |
-//! | [`app`] | system clock and generator |
+//! | [`app`] | system clock and generator, command line (one file a command) |
 //!
 //! # Two walks
 //! **A message comes in.** Whoever received it makes a [`store::journal::Intent`]: the exact bytes, what they assert, how they

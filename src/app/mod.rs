@@ -1,3 +1,4 @@
-//! The system clock and generator, configuration and wiring.
+//! The system clock and generator, and the command line.
 
+pub mod command;
 pub mod system;

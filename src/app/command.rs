@@ -1,0 +1,86 @@
+//! The command line: one file a command. Exit code 0 when all is well, 1 when what was checked does not hold, 2 when the
+//! command could not do its work.
+
+mod ledger;
+mod migrate;
+mod receipt;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A bilateral data-exchange gateway.
+#[derive(Debug, Parser)]
+#[command(name = "onechannel", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Brings both databases up to date
+    Migrate(migrate::Arguments),
+    /// Checks the audit ledger
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// Checks a receipt, without a database
+    #[command(subcommand)]
+    Receipt(receipt::Command),
+    /// Prints completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Why a command could not do its work: a sentence for the person at the terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandFault {
+    /// A file cannot be read.
+    #[error("cannot read {0}: {1}")]
+    File(std::path::PathBuf, #[source] std::io::Error),
+    /// A file is not what it should be.
+    #[error("{0}: {1}")]
+    Content(std::path::PathBuf, String),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreFault),
+}
+
+/// Whether what was checked holds.
+pub type Holds = bool;
+
+impl Cli {
+    /// Runs the command.
+    pub async fn run(self) -> ExitCode {
+        let done = match self.command {
+            Command::Migrate(arguments) => arguments.run().await,
+            Command::Ledger(command) => command.run().await,
+            Command::Receipt(command) => command.run(),
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut Self::command(), "onechannel", &mut std::io::stdout());
+                Ok(true)
+            }
+        };
+        match done {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(1),
+            Err(fault) => {
+                eprintln!("onechannel: {fault}");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+/// Note verifier keys from a file: one a line, blank lines and `#` comments between.
+fn read_keys(path: &std::path::Path) -> Result<Vec<crate::ledger::note::VerifierKey>, CommandFault> {
+    let text = std::fs::read_to_string(path).map_err(|e| CommandFault::File(path.into(), e))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    lines
+        .map(|(n, line)| {
+            crate::ledger::note::VerifierKey::parse(line)
+                .map_err(|fault| CommandFault::Content(path.into(), format!("line {}: {fault}", n + 1)))
+        })
+        .collect()
+}

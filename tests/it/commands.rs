@@ -1,0 +1,53 @@
+//! The program itself, as an auditor runs it.
+
+use crate::support::{Databases, intent, journal};
+use onechannel::store::journal::Answer;
+use std::process::Command;
+
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_onechannel")).args(arguments).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn an_auditor_checks_a_receipt_offline_and_the_whole_ledger() {
+    let databases = Databases::fresh().await;
+    let journal = journal(&databases);
+    let answers = journal.store(&[intent("xa", "m-1", b"sent"), intent("xb", "m-1", b"sent")]).await.unwrap();
+    let Answer::Stored { receipt, .. } = &answers[0] else { panic!("stored") };
+    let folder = std::env::temp_dir().join(format!("onechannel-it-{}", receipt.message));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let [xa, xb] = ["xa", "xb"].map(|corridor| journal.signers[corridor].verifier().to_string());
+    let keys = file("keys", &format!("# both logs\n{xa}\n\n{xb}\n"));
+    let good = file("good.json", &serde_json::to_string(receipt).unwrap());
+    let sent = file("sent", "sent");
+
+    let (code, text) = run(&["receipt", "verify", &good, "--keys", &keys, "--message", &sent]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("exactly the one that the entry commits to"), "{text}");
+    let (code, text) = run(&["receipt", "verify", &good, "--keys", &keys, "--message", &keys, "--json"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(r#""messageMatches":false"#), "{text}");
+    let other = file("other-keys", &xb);
+    assert_eq!(run(&["receipt", "verify", &good, "--keys", &other]).0, Some(1));
+    let (code, text) = run(&["receipt", "verify", &sent, "--keys", &keys]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("not a receipt"), "{text}");
+    let broken = file("broken-keys", "not a key");
+    assert!(run(&["receipt", "verify", &good, "--keys", &broken]).1.contains("line 1"));
+
+    let url = databases.url.clone();
+    let (code, text) = run(&["ledger", "verify", "--channel", &url, "--keys", &keys]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("/xa: 1 entries, 1 checkpoints: holds"), "{text}");
+    let (code, text) = run(&["ledger", "verify", "--channel", &url, "--keys", &other, "--json"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("not signed by us"), "{text}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
