@@ -7,14 +7,14 @@ end $$;
 
 create table keys (
     id uuid primary key,
+    owner text not null constraint keys_one unique,
     subjects uuid[] not null,
-    retention text not null,
     epoch integer not null,
     wrapped bytea not null,
-    created_at timestamptz not null,
-    constraint keys_one unique (subjects, retention)
+    created_at timestamptz not null
 );
 comment on table keys is 'Sealing keys (256 bit), wrapped by AES-256-GCM under the key-encryption key of their epoch.';
+comment on column keys.owner is 'The subjects, sorted, and the retention class: `uuid,uuid/class`. One key each.';
 comment on column keys.subjects is 'Whose data the key seals: one subject, several for bytes that concern several people, or the request itself. Erasing any of them destroys the row.';
 create index keys_by_subject on keys using gin (subjects);
 

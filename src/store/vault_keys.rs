@@ -5,7 +5,7 @@ use super::StoreFault;
 use crate::domain::clock::{Clock, Random, uuid_v7};
 use crate::vault::{KeyEncryption, SealingKey};
 use sqlx::PgPool;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 /// Whose data a key seals, and for how long they are kept.
@@ -24,6 +24,12 @@ impl KeyOwner {
         subjects.dedup();
         Self { subjects, retention: retention.to_owned() }
     }
+
+    /// `uuid,uuid/class`: the unique text of the row.
+    fn text(&self) -> String {
+        let subjects: Vec<String> = self.subjects.iter().map(Uuid::to_string).collect();
+        format!("{}/{}", subjects.join(","), self.retention)
+    }
 }
 
 /// Gives each owner's key, making those that do not exist yet. Two instances that make the same key at once end with one.
@@ -37,42 +43,48 @@ pub async fn ensure(
     clock: &dyn Clock,
     random: &dyn Random,
 ) -> Result<HashMap<KeyOwner, SealingKey>, StoreFault> {
-    let mut found = HashMap::with_capacity(owners.len());
-    let mut connection = pool.acquire().await?;
-    for owner in owners {
-        if found.contains_key(owner) {
-            continue;
-        }
-        let fresh = SealingKey::generate(uuid_v7(clock, random), random);
-
-        let row = sqlx::query!(
-            "insert into keys (id, subjects, retention, epoch, wrapped, created_at) values ($1, $2, $3, $4, $5, $6)
-             on conflict on constraint keys_one do nothing returning id",
-            fresh.id,
-            &owner.subjects,
-            owner.retention,
-            kek.epoch,
-            kek.wrap(&fresh, random),
-            clock.now(),
-        )
-        .fetch_optional(&mut *connection)
-        .await?;
-        let key = match row {
-            Some(_) => fresh,
-            None => {
-                let row = sqlx::query!(
-                    "select id, wrapped from keys where subjects = $1 and retention = $2",
-                    &owner.subjects,
-                    owner.retention
-                )
-                .fetch_one(&mut *connection)
-                .await?;
-                open(kek, row.id, &row.wrapped)?
-            }
-        };
-        found.insert(owner.clone(), key);
+    let wanted: BTreeMap<String, &KeyOwner> = owners.iter().map(|owner| (owner.text(), owner)).collect();
+    let mut found = read(pool, kek, &wanted).await?;
+    let missing: Vec<String> =
+        wanted.iter().filter(|(_, owner)| !found.contains_key(**owner)).map(|(text, _)| text.clone()).collect();
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let fresh: Vec<SealingKey> = missing.iter().map(|_| SealingKey::generate(uuid_v7(clock, random), random)).collect();
+    let ids: Vec<Uuid> = fresh.iter().map(|key| key.id).collect();
+    let wrapped: Vec<Vec<u8>> = fresh.iter().map(|key| kek.wrap(key, random)).collect();
+    let made = sqlx::query_scalar!(
+        "insert into keys (id, owner, subjects, epoch, wrapped, created_at)
+         select id, owner, string_to_array(split_part(owner, '/', 1), ',')::uuid[], $4, wrapped, $5
+         from unnest($1::uuid[], $2::text[], $3::bytea[]) as t (id, owner, wrapped)
+         on conflict on constraint keys_one do nothing returning id",
+        &ids,
+        &missing,
+        &wrapped,
+        kek.epoch,
+        clock.now(),
+    )
+    .fetch_all(pool)
+    .await?;
+    if made.len() < missing.len() {
+        // Another instance was first with some of them: its keys are the ones that count.
+        return read(pool, kek, &wanted).await;
+    }
+    for (text, key) in missing.iter().zip(fresh) {
+        found.insert(wanted[text].clone(), key);
     }
     Ok(found)
+}
+
+async fn read(
+    pool: &PgPool,
+    kek: &KeyEncryption,
+    wanted: &BTreeMap<String, &KeyOwner>,
+) -> Result<HashMap<KeyOwner, SealingKey>, StoreFault> {
+    let owners: Vec<String> = wanted.keys().cloned().collect();
+    let rows =
+        sqlx::query!("select id, owner, wrapped from keys where owner = any($1)", &owners).fetch_all(pool).await?;
+    rows.into_iter().map(|row| Ok((wanted[&row.owner].clone(), open(kek, row.id, &row.wrapped)?))).collect()
 }
 
 /// The keys that still exist among `ids`; one that was destroyed is simply absent.

@@ -85,7 +85,7 @@ pub(super) async fn run(journal: &Journal, intents: &[Intent]) -> Result<Vec<Ans
     insert_deliveries(connection, intents, &plans, now).await?;
     transaction.commit().await?;
     // Durable from here. If we die before answering, the sender repeats and gets this same receipt.
-    answers(journal, intents, &plans, &keys, &logged, &subjects).await
+    answers(journal, intents, &plans, &logged, &subjects).await
 }
 
 /// Uses up nonces; gives those that this transaction was first to use, with the intent that used them.
@@ -347,31 +347,38 @@ impl Subjects {
     }
 
     async fn write(&self, connection: &mut PgConnection, now: OffsetDateTime) -> Result<(), StoreFault> {
-        for id in &self.touched {
-            let subject = &self.by_id[id];
-            let State { stage, stay, welfare, exceptions, .. } = fold(&subject.assertions);
-            let exceptions: Vec<String> = exceptions.iter().map(ToString::to_string).collect();
-            sqlx::query!(
-                "insert into subjects (id, kind, corridor, merged_into, provisional, stage, stay, welfare, exceptions, opened_at, updated_at, change)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, nextval('subject_changes'))
-                 on conflict (id) do update set merged_into = excluded.merged_into, provisional = excluded.provisional,
-                   stage = excluded.stage, stay = excluded.stay, welfare = excluded.welfare, exceptions = excluded.exceptions,
-                   updated_at = excluded.updated_at, change = excluded.change",
-                subject.id,
-                subject.kind,
-                subject.corridor,
-                subject.merged_into,
-                subject.provisional,
-                stage.as_str(),
-                stay.as_str(),
-                welfare.as_str(),
-                &exceptions,
-                subject.opened_at,
-                now
-            )
-            .execute(&mut *connection)
-            .await?;
-        }
+        let touched: Vec<(&Subject, State)> =
+            self.touched.iter().map(|id| &self.by_id[id]).map(|subject| (subject, fold(&subject.assertions))).collect();
+        let column = |text: fn(&(&Subject, State)) -> String| touched.iter().map(text).collect::<Vec<String>>();
+        let ids: Vec<Uuid> = touched.iter().map(|(subject, _)| subject.id).collect();
+        let merged: Vec<Option<Uuid>> = touched.iter().map(|(subject, _)| subject.merged_into).collect();
+        let provisional: Vec<bool> = touched.iter().map(|(subject, _)| subject.provisional).collect();
+        let opened: Vec<OffsetDateTime> = touched.iter().map(|(subject, _)| subject.opened_at).collect();
+        let exceptions =
+            |(_, state): &(&Subject, State)| state.exceptions.iter().map(|e| e.as_str()).collect::<Vec<_>>().join(",");
+        sqlx::query!(
+            "insert into subjects (id, kind, corridor, merged_into, provisional, stage, stay, welfare, exceptions, opened_at, updated_at, change)
+             select id, kind, corridor, merged_into, provisional, stage, stay, welfare, string_to_array(exceptions, ','), opened_at, $11,
+               nextval('subject_changes')
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[])
+               as t (id, kind, corridor, merged_into, provisional, stage, stay, welfare, exceptions, opened_at)
+             on conflict (id) do update set merged_into = excluded.merged_into, provisional = excluded.provisional,
+               stage = excluded.stage, stay = excluded.stay, welfare = excluded.welfare, exceptions = excluded.exceptions,
+               updated_at = excluded.updated_at, change = excluded.change",
+            &ids,
+            &column(|(subject, _)| subject.kind.clone()),
+            &column(|(subject, _)| subject.corridor.clone()),
+            &merged as &[Option<Uuid>],
+            &provisional,
+            &column(|(_, state)| state.stage.to_string()),
+            &column(|(_, state)| state.stay.to_string()),
+            &column(|(_, state)| state.welfare.to_string()),
+            &touched.iter().map(exceptions).collect::<Vec<String>>(),
+            &opened,
+            now
+        )
+        .execute(&mut *connection)
+        .await?;
         let new = self.touched.iter().map(|id| &self.by_id[id]).filter(|subject| subject.is_new);
         let rows: Vec<(String, String, Uuid)> =
             new.flat_map(|s| s.pairwise.iter().map(|(party, id)| (party.clone(), id.clone(), s.id))).collect();
@@ -482,58 +489,114 @@ async fn insert_messages(
     logged: &Logged,
     now: OffsetDateTime,
 ) -> Result<(), StoreFault> {
-    for (n, intent, subject, outcome) in stored(intents, plans) {
-        let key = &keys[&key_owner(intent, subject)];
-        let place = |column| Place { column, row: intent.id, key: key.id };
-        let mut plain = (intent.evidence.len() as u32).to_be_bytes().to_vec();
-        plain.extend_from_slice(&intent.evidence);
-        plain.extend_from_slice(&intent.bytes);
-        let sealed = key.seal(place("messages.sealed"), &plain, &*journal.random);
-        let canonical =
-            intent.canonical.as_ref().map(|bytes| key.seal(place("messages.canonical"), bytes, &*journal.random));
-        let problem = match &plans[n] {
-            Plan::Store { problem, .. } => problem.as_deref(),
-            Plan::Repeat(_) | Plan::RepeatInBatch(_) | Plan::Conflict | Plan::Replayed => None,
-        };
-        sqlx::query!(
-            "insert into messages (id, party, client, corridor, type, authority, tag, body_tag, outcome, asserted_at, received_at, revision,
-               subject, effects, problem, key_id, sealed, canonical, log, leaf)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
-            intent.id,
-            intent.party,
-            intent.client,
-            intent.corridor,
-            intent.type_name,
-            intent.authority,
-            &intent.tag[..],
-            &intent.body_tag[..],
-            outcome.as_str(),
-            intent.asserted_at,
-            now,
-            intent.revision,
-            subject,
-            effects::pack(&intent.effects),
-            problem,
-            key.id,
-            sealed,
-            canonical,
-            journal.log(&intent.corridor),
-            logged.leaves[&n].1 as i64
-        )
-        .execute(&mut *connection)
-        .await?;
-        if let Some(subject) = subject.filter(|_| !intent.terms.is_empty()) {
-            sqlx::query!(
-                "insert into search_terms (message, subject, terms) values ($1, $2, $3)",
-                intent.id,
+    let rows: Vec<Row<'_>> = stored(intents, plans)
+        .map(|(n, intent, subject, outcome)| {
+            let key = &keys[&key_owner(intent, subject)];
+            let place = |column| Place { column, row: intent.id, key: key.id };
+            let mut plain = (intent.evidence.len() as u32).to_be_bytes().to_vec();
+            plain.extend_from_slice(&intent.evidence);
+            plain.extend_from_slice(&intent.bytes);
+            let seal = |bytes: &Vec<u8>| key.seal(place("messages.canonical"), bytes, &*journal.random);
+            let problem = match &plans[n] {
+                Plan::Store { problem, .. } => problem.clone(),
+                Plan::Repeat(_) | Plan::RepeatInBatch(_) | Plan::Conflict | Plan::Replayed => None,
+            };
+            Row {
+                intent,
                 subject,
-                &intent.terms
-            )
-            .execute(&mut *connection)
-            .await?;
-        }
-    }
+                outcome,
+                problem,
+                key: key.id,
+                sealed: key.seal(place("messages.sealed"), &plain, &*journal.random),
+                canonical: intent.canonical.as_ref().map(seal),
+                leaf: logged.leaves[&n].1 as i64,
+            }
+        })
+        .collect();
+    let texts =
+        |text: for<'r> fn(&'r Row<'_>) -> &'r str| rows.iter().map(|row| text(row).to_owned()).collect::<Vec<String>>();
+    let bytes = |bytes: for<'r> fn(&'r Row<'_>) -> &'r [u8]| {
+        rows.iter().map(|row| bytes(row).to_vec()).collect::<Vec<Vec<u8>>>()
+    };
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.intent.id).collect();
+    let asserted: Vec<OffsetDateTime> = rows.iter().map(|row| row.intent.asserted_at).collect();
+    let revisions: Vec<Option<i64>> = rows.iter().map(|row| row.intent.revision).collect();
+    let subjects: Vec<Option<Uuid>> = rows.iter().map(|row| row.subject).collect();
+    let effects: Vec<Vec<u8>> = rows.iter().map(|row| effects::pack(&row.intent.effects)).collect();
+    let problems: Vec<Option<String>> = rows.iter().map(|row| row.problem.clone()).collect();
+    let key_ids: Vec<Uuid> = rows.iter().map(|row| row.key).collect();
+    let canonical: Vec<Option<Vec<u8>>> = rows.iter().map(|row| row.canonical.clone()).collect();
+    let logs: Vec<String> = rows.iter().map(|row| journal.log(&row.intent.corridor)).collect();
+    let leaves: Vec<i64> = rows.iter().map(|row| row.leaf).collect();
+    sqlx::query!(
+        "insert into messages (id, party, client, corridor, type, authority, tag, body_tag, outcome, asserted_at, received_at, revision,
+           subject, effects, problem, key_id, sealed, canonical, log, leaf)
+         select id, party, client, corridor, type, authority, tag, body_tag, outcome, asserted_at, $20, revision,
+           subject, effects, problem, key_id, sealed, canonical, log, leaf
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bytea[], $9::text[],
+           $10::timestamptz[], $11::bigint[], $12::uuid[], $13::bytea[], $14::text[], $15::uuid[], $16::bytea[], $17::bytea[],
+           $18::text[], $19::bigint[])
+           as t (id, party, client, corridor, type, authority, tag, body_tag, outcome, asserted_at, revision, subject, effects,
+             problem, key_id, sealed, canonical, log, leaf)",
+        &ids,
+        &texts(|row| &row.intent.party),
+        &texts(|row| &row.intent.client),
+        &texts(|row| &row.intent.corridor),
+        &texts(|row| &row.intent.type_name),
+        &texts(|row| &row.intent.authority),
+        &bytes(|row| &row.intent.tag),
+        &bytes(|row| &row.intent.body_tag),
+        &texts(|row| row.outcome.as_str()),
+        &asserted,
+        &revisions as &[Option<i64>],
+        &subjects as &[Option<Uuid>],
+        &effects,
+        &problems as &[Option<String>],
+        &key_ids,
+        &bytes(|row| &row.sealed),
+        &canonical as &[Option<Vec<u8>>],
+        &logs,
+        &leaves,
+        now
+    )
+    .execute(&mut *connection)
+    .await?;
+    let found: Vec<(Uuid, Uuid, String)> = rows
+        .iter()
+        .filter(|row| !row.intent.terms.is_empty())
+        .filter_map(|row| Some((row.intent.id, row.subject?, join(&row.intent.terms))))
+        .collect();
+    let messages: Vec<Uuid> = found.iter().map(|row| row.0).collect();
+    let subjects: Vec<Uuid> = found.iter().map(|row| row.1).collect();
+    let terms: Vec<String> = found.into_iter().map(|row| row.2).collect();
+    sqlx::query!(
+        "insert into search_terms (message, subject, terms)
+         select message, subject, string_to_array(terms, ',')::bigint[]
+         from unnest($1::uuid[], $2::uuid[], $3::text[]) as t (message, subject, terms)",
+        &messages,
+        &subjects,
+        &terms
+    )
+    .execute(connection)
+    .await?;
     Ok(())
+}
+
+/// One row of `messages` on its way in.
+struct Row<'a> {
+    intent: &'a Intent,
+    subject: Option<Uuid>,
+    outcome: Outcome,
+    problem: Option<String>,
+    key: Uuid,
+    sealed: Vec<u8>,
+    canonical: Option<Vec<u8>>,
+    leaf: i64,
+}
+
+/// A list of numbers as one text: an array of arrays of different lengths cannot be bound.
+fn join(terms: &[i64]) -> String {
+    terms.iter().map(i64::to_string).collect::<Vec<String>>().join(",")
 }
 
 async fn insert_deliveries(
@@ -579,11 +642,9 @@ async fn answers(
     journal: &Journal,
     intents: &[Intent],
     plans: &[Plan],
-    keys: &HashMap<KeyOwner, SealingKey>,
     logged: &Logged,
     subjects: &Subjects,
 ) -> Result<Vec<Answer>, StoreFault> {
-    debug_assert!(keys.len() <= intents.len());
     let mut answers: Vec<Answer> = Vec::with_capacity(intents.len());
     for (n, (intent, plan)) in intents.iter().zip(plans).enumerate() {
         let answer = match plan {
