@@ -1,6 +1,8 @@
 //! The command line: one file a command. Exit code 0 when all is well, 1 when what was checked does not hold, 2 when the
 //! command could not do its work.
 
+#[cfg(feature = "sandbox")]
+mod bench;
 mod ledger;
 mod migrate;
 mod receipt;
@@ -26,6 +28,10 @@ enum Command {
     /// Checks a receipt, without a database
     #[command(subcommand)]
     Receipt(receipt::Command),
+    /// Measures this machine
+    #[cfg(feature = "sandbox")]
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Prints completions for a shell
     Completions {
         /// Which shell
@@ -42,6 +48,14 @@ pub enum CommandFault {
     /// A file is not what it should be.
     #[error("{0}: {1}")]
     Content(std::path::PathBuf, String),
+    /// The private server.
+    #[cfg(feature = "sandbox")]
+    #[error(transparent)]
+    Postgres(#[from] crate::sandbox::postgres::PostgresFault),
+    /// A measurement could not be taken.
+    #[cfg(feature = "sandbox")]
+    #[error("bench: {0}")]
+    Bench(String),
     /// The database.
     #[error(transparent)]
     Store(#[from] crate::store::StoreFault),
@@ -57,6 +71,8 @@ impl Cli {
             Command::Migrate(arguments) => arguments.run().await,
             Command::Ledger(command) => command.run().await,
             Command::Receipt(command) => command.run(),
+            #[cfg(feature = "sandbox")]
+            Command::Bench(command) => command.run().await,
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "onechannel", &mut std::io::stdout());
                 Ok(true)
