@@ -54,7 +54,9 @@ const ACQUIRE_WITHIN: Duration = Duration::from_secs(3);
 /// # Errors
 /// [`StoreFault::Database`] where the address is malformed. The server itself need not be up.
 pub fn pool(url: &str, connections_max: u32) -> Result<PgPool, StoreFault> {
-    let options = PgConnectOptions::from_str(url)?.application_name("onechannel");
+    // A plan kept from when a table was empty would read it whole for ever after: each batch is planned for its own arrays.
+    let settings = [("plan_cache_mode", "force_custom_plan"), ("jit", "off")];
+    let options = PgConnectOptions::from_str(url)?.application_name("onechannel").options(settings);
     Ok(PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_WITHIN).connect_lazy_with(options))
 }
 
