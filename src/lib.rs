@@ -28,6 +28,7 @@
 //! |---|---|
 //! | [`domain`] | facts, the fold, identifier checks; time and randomness as traits; no I/O |
 //! | [`ledger`] | RFC 6962 tree, C2SP notes and checkpoints, entries, receipts; no I/O |
+//! | [`message`] | CloudEvents' attributes, strict JSON |
 //! | [`vault`] | sealing, blind tokens, commitments; no SQL |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`store`] | the only SQL: journal, ledger rows, keys |
@@ -50,6 +51,7 @@
 pub mod app;
 pub mod domain;
 pub mod ledger;
+pub mod message;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod store;

@@ -57,6 +57,8 @@ create table subjects (
     updated_at timestamptz not null,
     change bigint not null
 );
+-- Rows that the journal alone writes, in the transaction that writes what they refer to, carry no foreign key: its check
+-- would cost more than the row.
 comment on table subjects is 'Projection: the folded state of each placement, job order or household employer. Rebuilt from messages at any time.';
 comment on column subjects.merged_into is 'The subject that this provisional one turned out to be; its messages fold there.';
 comment on column subjects.change is 'Grows with every change of state (per database), the cursor of /api/v1/changes.';
@@ -68,7 +70,7 @@ create sequence subject_changes;
 create table pairwise_ids (
     party text not null,
     id text not null,
-    subject uuid not null references subjects (id),
+    subject uuid not null,
     constraint pairwise_ids_pk primary key (party, id),
     constraint pairwise_ids_one unique (subject, party)
 );
@@ -76,14 +78,14 @@ comment on table pairwise_ids is 'The random id by which a party knows a subject
 
 create table link_keys (
     token bytea constraint link_keys_pk primary key,
-    subject uuid not null references subjects (id)
+    subject uuid not null
 );
 comment on table link_keys is 'How a later message finds its subject: blind tokens of identifiers (within a corridor) and of a sender''s own references (within a party); the token covers scope and kind.';
 create index link_keys_by_subject on link_keys (subject);
 
 create table search_terms (
     message uuid primary key,
-    subject uuid not null references subjects (id),
+    subject uuid not null,
     terms bigint[] not null
 );
 comment on table search_terms is 'Blind tokens (64-bit HMAC) of identifiers, name words, phonetic skeletons and trigrams named by a message.';
@@ -113,7 +115,7 @@ create table messages (
     asserted_at timestamptz not null,
     received_at timestamptz not null,
     revision bigint,
-    subject uuid references subjects (id),
+    subject uuid,
     effects bytea not null,
     problem text,
     key_id uuid not null,
@@ -139,7 +141,7 @@ create index messages_by_outcome on messages (outcome, received_at) where outcom
 create table deliveries (
     party text not null,
     seq bigint not null,
-    message uuid not null references messages (id),
+    message uuid not null,
     urgency smallint not null,
     state text not null constraint deliveries_state check (state in ('waiting', 'delivered', 'refused', 'parked')),
     attempts integer not null default 0,

@@ -88,7 +88,7 @@ async fn prepare(server: &PrivatePostgres) -> Result<Journal, CommandFault> {
         "channel",
         &["-c", "create table reference_a (body text)", "-c", "create table reference_b (body text)"],
     )?;
-    let as_app = |url: &str| store::pool(&format!("{url}?options[role]=onechannel_app"), 2);
+    let as_app = |url: &str| store::pool(&format!("{url}?options[role]=onechannel_app"), 4);
     let mut seeds = [[0; 32]; 3];
     seeds.iter_mut().for_each(|seed| SystemRandom.fill(seed));
     let origin = "bench.example/test";
