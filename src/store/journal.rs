@@ -5,6 +5,7 @@
 //! of instances may do this on one database; the log heads are the fence. The journal knows no party and no schema: what a
 //! message asserts, and how it is judged, comes with it as an [`Intent`].
 
+mod subjects;
 mod transaction;
 
 use super::StoreFault;

@@ -21,7 +21,7 @@ pub static VAULT_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migration
 #[derive(Debug, thiserror::Error)]
 pub enum StoreFault {
     /// The database is away or the statement failed; nothing of the transaction holds.
-    #[error("database: {0}")]
+    #[error("database: {}", plain(.0))]
     Database(#[from] sqlx::Error),
     /// Migrations do not apply.
     #[error("migration: {0}")]
@@ -44,6 +44,18 @@ pub enum StoreFault {
         /// How many rows it touched.
         rows: u64,
     },
+}
+
+fn plain(fault: &sqlx::Error) -> String {
+    match fault {
+        sqlx::Error::PoolTimedOut => {
+            format!("no connection within {} s: is the server up at this address?", ACQUIRE_WITHIN.as_secs())
+        }
+        sqlx::Error::Configuration(cause) => {
+            format!("the URL is not of the form postgres://user@host/database ({cause})")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Longest wait for a connection: beyond it the database counts as away.

@@ -51,3 +51,15 @@ async fn an_auditor_checks_a_receipt_offline_and_the_whole_ledger() {
     assert!(text.contains("not signed by us"), "{text}");
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn an_address_without_a_server_is_said_in_plain_words() {
+    let folder = std::env::temp_dir().join(format!("onechannel-it-keys-{}", std::process::id()));
+    std::fs::write(&folder, "").unwrap();
+    let keys = folder.to_str().unwrap();
+    let (code, text) = run(&["ledger", "verify", "--channel", "postgres://a:secret@127.0.0.1:1/x", "--keys", keys]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("is the server up") && !text.contains("secret"), "{text}");
+    assert!(run(&["ledger", "verify", "--channel", "nonsense", "--keys", keys]).1.contains("postgres://user@host"));
+    std::fs::remove_file(&folder).unwrap();
+}

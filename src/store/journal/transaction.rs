@@ -1,13 +1,9 @@
 //! One journal transaction, step by step. Nothing here has an effect outside the transaction but new keys in the vault,
 //! which are harmless without it.
 
-use super::{Answer, Intent, Journal, Links, Outcome};
+use super::{Answer, Intent, Journal, Outcome, subjects::Subjects};
 use crate::{
-    domain::{
-        clock::uuid_v7,
-        facts::Assertion,
-        fold::{State, fold},
-    },
+    domain::clock::uuid_v7,
     ledger::{
         entry::{Entry, EntryKind},
         receipt::Receipt,
@@ -21,7 +17,7 @@ use crate::{
     vault::{Place, SealingKey, commitment},
 };
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -36,20 +32,8 @@ enum KnownAt {
     Batch(usize),
 }
 
-/// A subject as this transaction sees and changes it.
-struct Subject {
-    id: Uuid,
-    kind: String,
-    corridor: String,
-    provisional: bool,
-    merged_into: Option<Uuid>,
-    opened_at: OffsetDateTime,
-    is_new: bool,
-    assertions: Vec<Assertion>,
-    pairwise: BTreeMap<String, String>,
-}
-
-enum Plan {
+/// What is to be done with one intent.
+pub(super) enum Plan {
     Store { subject: Option<Uuid>, outcome: Outcome, problem: Option<String> },
     Repeat(Uuid),
     RepeatInBatch(usize),
@@ -128,284 +112,6 @@ async fn find_known(connection: &mut PgConnection, intents: &[Intent]) -> Result
         .into_iter()
         .filter_map(|row| Some((known(&row.tag)?, Known { body_tag: row.body_tag, at: KnownAt::Stored(row.id) })))
         .collect())
-}
-
-/// The subjects that a batch may touch, locked, with their facts.
-struct Subjects {
-    by_id: BTreeMap<Uuid, Subject>,
-    by_token: HashMap<[u8; 16], Uuid>,
-    by_pairwise: HashMap<(String, String), Uuid>,
-    new_tokens: Vec<([u8; 16], Uuid)>,
-    touched: BTreeSet<Uuid>,
-}
-
-impl Subjects {
-    async fn load(connection: &mut PgConnection, intents: &[Intent]) -> Result<Self, StoreFault> {
-        let links = || intents.iter().filter_map(|intent| intent.links.as_ref().map(|links| (intent, links)));
-        let tokens: Vec<Vec<u8>> = links().flat_map(|(_, links)| &links.tokens).map(|token| token.to_vec()).collect();
-        let named: Vec<(String, String)> =
-            links().filter_map(|(intent, links)| Some((intent.party.clone(), links.pairwise.clone()?))).collect();
-        let (parties, ids): (Vec<String>, Vec<String>) = named.into_iter().unzip();
-        let by_token = sqlx::query!("select token, subject from link_keys where token = any($1)", &tokens)
-            .fetch_all(&mut *connection)
-            .await?;
-        let by_pairwise = sqlx::query!(
-            "select p.party, p.id, p.subject from pairwise_ids p
-             join unnest($1::text[], $2::text[]) as wanted (party, id) on p.party = wanted.party and p.id = wanted.id",
-            &parties,
-            &ids
-        )
-        .fetch_all(&mut *connection)
-        .await?;
-        let mut found = Self {
-            by_id: BTreeMap::new(),
-            by_token: by_token.into_iter().filter_map(|row| Some((row.token.try_into().ok()?, row.subject))).collect(),
-            by_pairwise: by_pairwise.into_iter().map(|row| ((row.party, row.id), row.subject)).collect(),
-            new_tokens: Vec::new(),
-            touched: BTreeSet::new(),
-        };
-        found.lock(connection).await?;
-        Ok(found)
-    }
-
-    /// Locks every subject found, and those they were merged into, in the order of their ids; reads their facts.
-    async fn lock(&mut self, connection: &mut PgConnection) -> Result<(), StoreFault> {
-        let mut wanted: BTreeSet<Uuid> = self.by_token.values().chain(self.by_pairwise.values()).copied().collect();
-        let mut locked = BTreeSet::new();
-        while wanted.len() > locked.len() {
-            let ids: Vec<Uuid> = wanted.difference(&locked).copied().collect();
-            let rows = sqlx::query!(
-                "select id, kind, corridor, provisional, merged_into, opened_at from subjects where id = any($1) order by id for update",
-                &ids
-            )
-            .fetch_all(&mut *connection)
-            .await?;
-            for row in rows {
-                wanted.extend(row.merged_into);
-                let subject = Subject {
-                    id: row.id,
-                    kind: row.kind,
-                    corridor: row.corridor,
-                    provisional: row.provisional,
-                    merged_into: row.merged_into,
-                    opened_at: row.opened_at,
-                    is_new: false,
-                    assertions: Vec::new(),
-                    pairwise: BTreeMap::new(),
-                };
-                self.by_id.insert(row.id, subject);
-            }
-            locked.extend(ids);
-        }
-        self.read_facts(connection).await
-    }
-
-    async fn read_facts(&mut self, connection: &mut PgConnection) -> Result<(), StoreFault> {
-        let ids: Vec<Uuid> = self.by_id.keys().copied().collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let rows = sqlx::query!(
-            r#"select coalesce(s.merged_into, s.id) as "subject!", m.id, m.tag, m.body_tag, m.authority, m.asserted_at, m.revision, m.effects
-               from messages m join subjects s on s.id = m.subject
-               where m.outcome = 'applied' and (s.id = any($1) or s.merged_into = any($1))"#,
-            &ids
-        )
-        .fetch_all(&mut *connection)
-        .await?;
-        for row in rows {
-            let bad = || StoreFault::BadRow { table: "messages", column: "effects", row: row.id.to_string() };
-            let assertion = Assertion {
-                message: row.id,
-                tag: row.tag.as_slice().try_into().map_err(|_| bad())?,
-                authority: row.authority.clone(),
-                asserted_at: row.asserted_at,
-                revision: row.revision,
-                digest: row.body_tag.as_slice().try_into().map_err(|_| bad())?,
-                effects: effects::unpack(&row.effects).ok_or_else(bad)?,
-            };
-            if let Some(subject) = self.by_id.get_mut(&row.subject) {
-                subject.assertions.push(assertion);
-            }
-        }
-        let rows = sqlx::query!("select subject, party, id from pairwise_ids where subject = any($1)", &ids)
-            .fetch_all(connection)
-            .await?;
-        for row in rows {
-            if let Some(subject) = self.by_id.get_mut(&row.subject) {
-                subject.pairwise.insert(row.party, row.id);
-            }
-        }
-        Ok(())
-    }
-
-    fn canonical(&self, id: Uuid) -> Uuid {
-        self.by_id.get(&id).and_then(|subject| subject.merged_into).unwrap_or(id)
-    }
-
-    /// Finds or makes the subject of a message and adds its facts.
-    fn place(&mut self, journal: &Journal, intent: &Intent, now: OffsetDateTime) -> Plan {
-        let plain = |outcome| Plan::Store { subject: None, outcome, problem: intent.problem.clone() };
-        let Some(links) = intent.links.as_ref().filter(|_| intent.outcome != Outcome::Refused) else {
-            return plain(intent.outcome);
-        };
-        let mut found = BTreeSet::new();
-        if let Some(id) = &links.pairwise {
-            match self.by_pairwise.get(&(intent.party.clone(), id.clone())) {
-                Some(subject) if self.by_id[subject].corridor == intent.corridor => {
-                    found.insert(self.canonical(*subject));
-                }
-                _ => return Self::unknown_id(intent),
-            }
-        }
-        let by_token: Vec<Uuid> =
-            links.tokens.iter().filter_map(|token| self.by_token.get(token)).map(|id| self.canonical(*id)).collect();
-        found.extend(by_token);
-        let Some(subject) = self.unite(found, links, intent, journal, now) else {
-            let problem = intent.problem.clone().or(Some(r#"[{"pointer":"","rule":"unclear-identity"}]"#.to_owned()));
-            return Plan::Store { subject: None, outcome: Outcome::Held, problem };
-        };
-        for token in &links.tokens {
-            if !self.by_token.contains_key(token) {
-                self.by_token.insert(*token, subject);
-                self.new_tokens.push((*token, subject));
-            }
-        }
-        self.touched.insert(subject);
-        if intent.outcome == Outcome::Applied
-            && let Some(subject) = self.by_id.get_mut(&subject)
-        {
-            subject.provisional &= !links.identifies;
-            subject.assertions.push(Assertion {
-                message: intent.id,
-                tag: intent.tag,
-                authority: intent.authority.clone(),
-                asserted_at: intent.asserted_at,
-                revision: intent.revision,
-                digest: intent.body_tag,
-                effects: intent.effects.clone(),
-            });
-        }
-        Plan::Store { subject: Some(subject), outcome: intent.outcome, problem: intent.problem.clone() }
-    }
-
-    /// A pairwise id that this party was never given: a safety message waits for a person, anything else is refused.
-    fn unknown_id(intent: &Intent) -> Plan {
-        let outcome = if intent.urgency == 0 { Outcome::Held } else { Outcome::Refused };
-        let problem = Some(r#"[{"pointer":"/data/placement/id","rule":"unknown-id"}]"#.to_owned());
-        Plan::Store { subject: None, outcome, problem }
-    }
-
-    /// One subject from all that the links lead to: none makes a new one, a provisional one joins the one it turned out to
-    /// be, two that are both certain stay apart and a person decides (`None`).
-    fn unite(
-        &mut self,
-        found: BTreeSet<Uuid>,
-        links: &Links,
-        intent: &Intent,
-        journal: &Journal,
-        now: OffsetDateTime,
-    ) -> Option<Uuid> {
-        let certain: Vec<Uuid> = found.iter().copied().filter(|id| !self.by_id[id].provisional).collect();
-        let target = match (certain.as_slice(), found.first()) {
-            ([], None) => return Some(self.open(links, intent, journal, now)),
-            ([], Some(oldest)) => *oldest,
-            ([one], _) => *one,
-            _ => return None,
-        };
-        for id in found.into_iter().filter(|id| *id != target) {
-            let joining = self.by_id.get_mut(&id)?;
-            joining.merged_into = Some(target);
-            let assertions = std::mem::take(&mut joining.assertions);
-            self.by_id.get_mut(&target)?.assertions.extend(assertions);
-            self.touched.insert(id);
-        }
-        Some(target)
-    }
-
-    fn open(&mut self, links: &Links, intent: &Intent, journal: &Journal, now: OffsetDateTime) -> Uuid {
-        let id = uuid_v7(&*journal.clock, &*journal.random);
-        let mut pairwise = BTreeMap::new();
-        for party in &intent.parties {
-            let own = crate::domain::identifiers::pairwise_id(&*journal.random);
-            self.by_pairwise.insert((party.clone(), own.clone()), id);
-            pairwise.insert(party.clone(), own);
-        }
-        let subject = Subject {
-            id,
-            kind: links.kind.as_str().to_owned(),
-            corridor: intent.corridor.clone(),
-            provisional: !links.identifies,
-            merged_into: None,
-            opened_at: now,
-            is_new: true,
-            assertions: Vec::new(),
-            pairwise,
-        };
-        self.by_id.insert(id, subject);
-        id
-    }
-
-    async fn write(&self, connection: &mut PgConnection, now: OffsetDateTime) -> Result<(), StoreFault> {
-        let touched: Vec<(&Subject, State)> =
-            self.touched.iter().map(|id| &self.by_id[id]).map(|subject| (subject, fold(&subject.assertions))).collect();
-        let column = |text: fn(&(&Subject, State)) -> String| touched.iter().map(text).collect::<Vec<String>>();
-        let ids: Vec<Uuid> = touched.iter().map(|(subject, _)| subject.id).collect();
-        let merged: Vec<Option<Uuid>> = touched.iter().map(|(subject, _)| subject.merged_into).collect();
-        let provisional: Vec<bool> = touched.iter().map(|(subject, _)| subject.provisional).collect();
-        let opened: Vec<OffsetDateTime> = touched.iter().map(|(subject, _)| subject.opened_at).collect();
-        let exceptions =
-            |(_, state): &(&Subject, State)| state.exceptions.iter().map(|e| e.as_str()).collect::<Vec<_>>().join(",");
-        sqlx::query!(
-            "insert into subjects (id, kind, corridor, merged_into, provisional, stage, stay, welfare, exceptions, opened_at, updated_at, change)
-             select id, kind, corridor, merged_into, provisional, stage, stay, welfare, string_to_array(exceptions, ','), opened_at, $11,
-               nextval('subject_changes')
-             from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[])
-               as t (id, kind, corridor, merged_into, provisional, stage, stay, welfare, exceptions, opened_at)
-             on conflict (id) do update set merged_into = excluded.merged_into, provisional = excluded.provisional,
-               stage = excluded.stage, stay = excluded.stay, welfare = excluded.welfare, exceptions = excluded.exceptions,
-               updated_at = excluded.updated_at, change = excluded.change",
-            &ids,
-            &column(|(subject, _)| subject.kind.clone()),
-            &column(|(subject, _)| subject.corridor.clone()),
-            &merged as &[Option<Uuid>],
-            &provisional,
-            &column(|(_, state)| state.stage.to_string()),
-            &column(|(_, state)| state.stay.to_string()),
-            &column(|(_, state)| state.welfare.to_string()),
-            &touched.iter().map(exceptions).collect::<Vec<String>>(),
-            &opened,
-            now
-        )
-        .execute(&mut *connection)
-        .await?;
-        let new = self.touched.iter().map(|id| &self.by_id[id]).filter(|subject| subject.is_new);
-        let rows: Vec<(String, String, Uuid)> =
-            new.flat_map(|s| s.pairwise.iter().map(|(party, id)| (party.clone(), id.clone(), s.id))).collect();
-        let parties: Vec<String> = rows.iter().map(|row| row.0.clone()).collect();
-        let ids: Vec<String> = rows.iter().map(|row| row.1.clone()).collect();
-        let subjects: Vec<Uuid> = rows.iter().map(|row| row.2).collect();
-        sqlx::query!(
-            "insert into pairwise_ids (party, id, subject) select * from unnest($1::text[], $2::text[], $3::uuid[])",
-            &parties,
-            &ids,
-            &subjects
-        )
-        .execute(&mut *connection)
-        .await?;
-        let mut links = self.new_tokens.clone();
-        links.sort_unstable();
-        let tokens: Vec<Vec<u8>> = links.iter().map(|(token, _)| token.to_vec()).collect();
-        let subjects: Vec<Uuid> = links.iter().map(|(_, subject)| *subject).collect();
-        sqlx::query!(
-            "insert into link_keys (token, subject) select * from unnest($1::bytea[], $2::uuid[])",
-            &tokens,
-            &subjects
-        )
-        .execute(connection)
-        .await?;
-        Ok(())
-    }
 }
 
 /// Whose key seals a message: its subject's, or one of its own where it has none.
@@ -663,7 +369,7 @@ async fn answers(
                 let path = appended.commit.inclusion(*index).unwrap_or_default();
                 let receipt =
                     Receipt::new(intent.id, &intent.corridor, entry, (*index, &path), &appended.note, Some(*opening));
-                let pairwise = subject.and_then(|id| subjects.by_id[&id].pairwise.get(&intent.party).cloned());
+                let pairwise = subject.and_then(|id| subjects.pairwise_of(id, &intent.party));
                 Answer::Stored {
                     receipt: Box::new(receipt),
                     outcome: *outcome,
