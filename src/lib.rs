@@ -28,7 +28,8 @@
 //! |---|---|
 //! | [`domain`] | facts, the fold, identifier checks; time and randomness as traits; no I/O |
 //! | [`ledger`] | RFC 6962 tree, C2SP notes and checkpoints, entries, receipts; no I/O |
-//! | [`message`] | CloudEvents' attributes, strict JSON |
+//! | [`words`] | sentences in four languages |
+//! | [`message`] | CloudEvents' attributes, strict JSON, problems |
 //! | [`vault`] | sealing, blind tokens, commitments; no SQL |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`store`] | the only SQL: journal, ledger rows, keys |
@@ -57,3 +58,4 @@ pub mod sandbox;
 pub mod store;
 pub mod trust;
 pub mod vault;
+pub mod words;
