@@ -31,6 +31,7 @@
 //! | [`words`] | sentences in four languages |
 //! | [`message`] | CloudEvents' attributes, strict JSON, problems |
 //! | [`vault`] | sealing, blind tokens, commitments; no SQL |
+//! | [`schema`] | `schemas/` compiled: catalogue, validators, field table |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`store`] | the only SQL: journal, ledger rows, keys |
 //! | `sandbox` | a private PostgreSQL (a default cargo feature) |
@@ -55,6 +56,7 @@ pub mod ledger;
 pub mod message;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod schema;
 pub mod store;
 pub mod trust;
 pub mod vault;

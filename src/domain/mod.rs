@@ -4,3 +4,4 @@ pub mod clock;
 pub mod facts;
 pub mod fold;
 pub mod identifiers;
+pub mod names;

@@ -35,8 +35,9 @@ impl Lang {
 
 type Table = BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>;
 
-static SENTENCES: LazyLock<Table> =
-    LazyLock::new(|| toml::from_str(include_str!("sentences.toml")).expect("the file is part of the program and tested"));
+static SENTENCES: LazyLock<Table> = LazyLock::new(|| {
+    toml::from_str(include_str!("sentences.toml")).expect("the file is part of the program and tested")
+});
 
 /// The sentence `key` (`<table>.<name>`) in one language, its parameters filled in; `None` where there is no such sentence.
 pub fn sentence(lang: Lang, key: &str, params: &[(&str, &str)]) -> Option<String> {

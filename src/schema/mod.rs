@@ -1,0 +1,403 @@
+//! The folder `schemas/`, compiled: a message goes in, all its violations come out.
+//!
+//! Formats are asserted, unknown formats refused, references resolved inside the folder only. Nothing here knows a message
+//! type, an authority or a kind of identifier: they are data of the folder. What follows from a violation is decided above.
+
+pub mod catalogue;
+pub mod fields;
+mod violations;
+
+use crate::{
+    domain::identifiers,
+    message::{event, problem::Fault},
+    vault::sha256,
+};
+use catalogue::{
+    About, CatalogueFile, IdentifierFile, IdentifierKind, Kinded, Level, Link, MessageType, Purpose, PurposeFile,
+    Search,
+};
+use fields::Field;
+use jsonschema::{Registry, Validator};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Why the folder cannot be used; all faults come at once.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {fault}")]
+pub struct SchemaFault {
+    /// Which file.
+    pub file: String,
+    /// What is wrong with it.
+    pub fault: String,
+}
+
+impl SchemaFault {
+    fn of(file: &Path, fault: impl ToString) -> Self {
+        Self { file: file.display().to_string(), fault: fault.to_string() }
+    }
+}
+
+/// The compiled folder.
+#[derive(Debug)]
+pub struct Schemas {
+    /// Everything by which a message finds what it is about.
+    pub links: Vec<Link>,
+    /// Everything by which officers may search.
+    pub searches: Vec<Search>,
+    /// Why officers may look.
+    pub purposes: Vec<Purpose>,
+    /// SHA-256 over the names and bytes of all files: part of the policy of every entry.
+    pub digest: [u8; 32],
+    messages: HashMap<String, (MessageType, Validator)>,
+    envelope: Validator,
+    fields: BTreeMap<String, Field>,
+    identifiers: HashMap<String, (IdentifierKind, jsonschema::Validator)>,
+    kinded: Vec<Kinded>,
+}
+
+impl Schemas {
+    /// Reads and compiles the folder.
+    ///
+    /// # Errors
+    /// Every fault found, not the first only.
+    pub fn load(folder: &Path) -> Result<Self, Vec<SchemaFault>> {
+        let one = |fault| vec![fault];
+        let catalogue: CatalogueFile = read_toml(&folder.join("catalogue.toml")).map_err(one)?;
+        let kinds: IdentifierFile = read_toml(&folder.join("identifiers.toml")).map_err(one)?;
+        let purposes: PurposeFile = read_toml(&folder.join("purposes.toml")).map_err(one)?;
+        let files = files(folder).map_err(one)?;
+        let mut faults = Vec::new();
+        let mut by_id: BTreeMap<String, Value> = BTreeMap::new();
+        let mut by_file: HashMap<PathBuf, String> = HashMap::new();
+        for file in files.iter().filter(|file| file.to_string_lossy().ends_with(".schema.json")) {
+            match read_schema(file) {
+                Ok((id, schema)) => {
+                    by_file.insert(file.clone(), id.clone());
+                    by_id.insert(id, schema);
+                }
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let registry = Registry::new()
+            .extend(by_id.iter().map(|(id, schema)| (id.as_str(), schema)))
+            .and_then(jsonschema::RegistryBuilder::prepare)
+            .map_err(|fault| one(SchemaFault::of(folder, fault)))?;
+        let mut fields = BTreeMap::new();
+        let mut messages = HashMap::new();
+        let resolve = |reference: &str| {
+            let (id, inner) = reference.split_once('#').unwrap_or((reference, ""));
+            by_id.get(id)?.pointer(inner).cloned()
+        };
+        for message in catalogue.message {
+            let file = folder.join(&message.schema);
+            let Some(schema) = by_file.get(&file).and_then(|id| by_id.get(id)) else {
+                faults.push(SchemaFault::of(&file, format!("{} names it, but it is not there", message.code)));
+                continue;
+            };
+            if let Err(fault) = fields::collect(schema, "", &resolve, &mut fields) {
+                faults.push(SchemaFault::of(&file, fault));
+            }
+            match compile(&registry, schema) {
+                Ok(validator) => drop(messages.insert(message.name.clone(), (message, validator))),
+                Err(fault) => faults.push(SchemaFault::of(&file, fault)),
+            }
+        }
+        let mut numbers: Vec<u16> = fields.values().filter_map(|field| field.number).collect();
+        numbers.sort_unstable();
+        if numbers.windows(2).any(|pair| pair[0] == pair[1]) {
+            faults.push(SchemaFault::of(folder, "two fields have the same x-field"));
+        }
+        let envelope = by_id.get("urn:onechannel:schema:envelope").ok_or_else(|| "no envelope schema".to_owned());
+        let envelope =
+            envelope.and_then(|schema| compile(&registry, schema)).map_err(|fault| SchemaFault::of(folder, fault));
+        let mut identifiers = HashMap::new();
+        for kind in kinds.identifier {
+            if kind.check.as_deref().is_some_and(|check| identifiers::check(check, "").is_none()) {
+                faults.push(SchemaFault::of(&folder.join("identifiers.toml"), format!("{}: no such check", kind.kind)));
+            }
+            match jsonschema::options().build(&serde_json::json!({"type": "string", "pattern": kind.pattern})) {
+                Ok(pattern) => drop(identifiers.insert(kind.kind.clone(), (kind, pattern))),
+                Err(fault) => {
+                    faults.push(SchemaFault::of(&folder.join("identifiers.toml"), format!("{}: {fault}", kind.kind)))
+                }
+            }
+        }
+        for (pointer, field) in &fields {
+            if let Some(kind) = field.identifier.as_ref().filter(|kind| !identifiers.contains_key(*kind)) {
+                faults.push(SchemaFault::of(
+                    folder,
+                    format!("{pointer}: x-identifier {kind} is not in identifiers.toml"),
+                ));
+            }
+        }
+        let digest = digest(folder, &files).map_err(one)?;
+        match envelope {
+            Ok(envelope) if faults.is_empty() => Ok(Self {
+                links: catalogue.link,
+                searches: catalogue.search,
+                purposes: purposes.purpose,
+                digest,
+                messages,
+                envelope,
+                fields,
+                identifiers,
+                kinded: kinds.kinded,
+            }),
+            Ok(_) => Err(faults),
+            Err(fault) => {
+                faults.push(fault);
+                Err(faults)
+            }
+        }
+    }
+
+    /// A message type by its CloudEvents name.
+    pub fn message(&self, name: &str) -> Option<&MessageType> {
+        Some(&self.messages.get(name)?.0)
+    }
+
+    /// All message types.
+    pub fn messages(&self) -> impl Iterator<Item = &MessageType> {
+        self.messages.values().map(|(message, _)| message)
+    }
+
+    /// Whether some version of this type is known.
+    pub fn knows_object(&self, name: &str) -> bool {
+        let stem = event::split_version(name).map(|(stem, _)| stem);
+        stem.is_some() && self.messages.keys().any(|known| event::split_version(known).map(|(stem, _)| stem) == stem)
+    }
+
+    /// A field by its pointer into `data`.
+    pub fn field(&self, pointer: &str) -> Option<&Field> {
+        self.fields.get(pointer)
+    }
+
+    /// The field table, in order of pointers.
+    pub fn fields(&self) -> &BTreeMap<String, Field> {
+        &self.fields
+    }
+
+    /// Violations of the envelope.
+    pub fn check_envelope(&self, event: &Value) -> Vec<Fault> {
+        if self.envelope.is_valid(event) {
+            return Vec::new();
+        }
+        violations::all(&self.envelope, event, "", &BTreeMap::new())
+    }
+
+    /// Violations of `data` under its type's schema; empty for a type that is not known.
+    pub fn check_data(&self, type_name: &str, data: &Value) -> Vec<Fault> {
+        match self.messages.get(type_name) {
+            Some((_, validator)) if !validator.is_valid(data) => {
+                violations::all(validator, data, "/data", &self.fields)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Broken rules of the identifiers in `data`, with their level.
+    pub fn check_identifiers(&self, data: &Value) -> Vec<(Level, Fault)> {
+        let by_field =
+            self.fields.iter().filter_map(|(pointer, field)| Some((pointer.as_str(), field.identifier.as_deref()?)));
+        let by_kind = self.kinded.iter().filter_map(|both| {
+            let kind = data.pointer(&both.kind)?.as_str()?;
+            Some((both.value.as_str(), kind))
+        });
+        by_field.chain(by_kind).filter_map(|(pointer, kind)| self.check_identifier(data, pointer, kind)).collect()
+    }
+
+    fn check_identifier(&self, data: &Value, pointer: &str, kind: &str) -> Option<(Level, Fault)> {
+        let value = data.pointer(pointer)?.as_str()?;
+        let (kind, pattern) = self.identifiers.get(kind)?;
+        let value = identifiers::ascii_digits(value);
+        let rule = if !pattern.is_valid(&Value::String(value.clone())) {
+            "identifier-shape"
+        } else if kind.check.as_deref().and_then(|check| identifiers::check(check, &value)) == Some(false) {
+            "identifier-check"
+        } else {
+            return None;
+        };
+        Some((kind.level, Fault::new(format!("/data{pointer}"), rule).param("expected", &*kind.name)))
+    }
+
+    /// Links of messages about `about`.
+    pub fn links_of(&self, about: About) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(move |link| link.about == about)
+    }
+}
+
+fn compile(registry: &Registry<'_>, schema: &Value) -> Result<Validator, String> {
+    jsonschema::draft202012::options()
+        .with_registry(registry)
+        .with_format("hijri-date", is_hijri_date)
+        .should_validate_formats(true)
+        .should_ignore_unknown_formats(false)
+        .build(schema)
+        .map_err(|fault| fault.to_string())
+}
+
+fn is_hijri_date(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts.as_slice() else { return false };
+    let number = |text: &str, length: usize| (text.len() == length).then(|| text.parse::<u16>().ok()).flatten();
+    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else {
+        return false;
+    };
+    (1300..=1600).contains(&year) && (1..=12).contains(&month) && (1..=30).contains(&day)
+}
+
+fn read_toml<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, SchemaFault> {
+    let text = fs::read_to_string(file).map_err(|fault| SchemaFault::of(file, fault))?;
+    toml::from_str(&text).map_err(|fault| SchemaFault::of(file, fault))
+}
+
+fn read_schema(file: &Path) -> Result<(String, Value), SchemaFault> {
+    let bytes = fs::read(file).map_err(|fault| SchemaFault::of(file, fault))?;
+    let schema = crate::message::strict_json::parse(&bytes).map_err(|fault| SchemaFault::of(file, fault))?;
+    let id =
+        schema.get("$id").and_then(Value::as_str).ok_or_else(|| SchemaFault::of(file, "$id is missing"))?.to_owned();
+    Ok((id, schema))
+}
+
+/// All files below a folder, in the order of their names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, SchemaFault> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(&next).map_err(|fault| SchemaFault::of(&next, fault))? {
+            let path = entry.map_err(|fault| SchemaFault::of(&next, fault))?.path();
+            if path.is_dir() { open.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn digest(folder: &Path, files: &[PathBuf]) -> Result<[u8; 32], SchemaFault> {
+    let mut all = Vec::new();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "json" || end == "toml")) {
+        let bytes = fs::read(file).map_err(|fault| SchemaFault::of(file, fault))?;
+        let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned();
+        all.extend_from_slice(name.as_bytes());
+        all.extend_from_slice(&sha256(&bytes));
+    }
+    Ok(sha256(&all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schemas() -> Schemas {
+        Schemas::load(Path::new("schemas")).unwrap_or_else(|faults| panic!("{faults:?}"))
+    }
+
+    fn examples(folder: &str) -> Vec<(String, Value)> {
+        let read = |path: PathBuf| {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            (name, serde_json::from_slice(&fs::read(path).unwrap()).unwrap())
+        };
+        files(Path::new(folder)).unwrap().into_iter().map(read).collect()
+    }
+
+    fn violations(schemas: &Schemas, event: &Value) -> Vec<Fault> {
+        let mut faults = schemas.check_envelope(event);
+        faults.extend(schemas.check_data(event["type"].as_str().unwrap(), &event["data"]));
+        faults
+    }
+
+    #[test]
+    fn every_type_has_valid_and_invalid_examples_and_they_are() {
+        let schemas = schemas();
+        let (mut valid, mut invalid) = (0, 0);
+        for (name, event) in examples("schemas/examples/valid") {
+            assert!(schemas.message(&name).is_some(), "{name}");
+            assert_eq!(violations(&schemas, &event), [], "{name}");
+            assert_eq!(schemas.check_identifiers(&event["data"]), [], "{name}");
+            valid += 1;
+        }
+        for (name, cases) in examples("schemas/examples/invalid") {
+            assert!(schemas.message(&name).is_some(), "{name}");
+            for case in cases.as_array().unwrap() {
+                let found: Vec<(String, String)> =
+                    violations(&schemas, &case["event"]).into_iter().map(|f| (f.pointer, f.rule)).collect();
+                for wanted in case["violations"].as_array().unwrap() {
+                    let wanted =
+                        (wanted["pointer"].as_str().unwrap().to_owned(), wanted["rule"].as_str().unwrap().to_owned());
+                    assert!(found.contains(&wanted), "{name}: {found:?} lacks {wanted:?}");
+                }
+            }
+            invalid += 1;
+        }
+        assert_eq!((valid, invalid), (schemas.messages().count(), schemas.messages().count()));
+    }
+
+    #[test]
+    fn every_rule_has_its_sentence() {
+        let rules = [
+            "required",
+            "one-of-required",
+            "unknown-field",
+            "type",
+            "identifier-not-text",
+            "format",
+            "pattern",
+            "enum",
+            "length",
+            "range",
+            "schema",
+            "identifier-shape",
+            "identifier-check",
+            "hijri-date",
+        ];
+        for rule in rules {
+            assert_eq!(crate::words::all(&format!("rule.{rule}"), &[]).len(), 4, "{rule}");
+        }
+    }
+
+    #[test]
+    fn an_identifier_as_a_number_is_named_as_such_and_its_value_is_not_repeated() {
+        let schemas = schemas();
+        let mut event: Value =
+            serde_json::from_slice(&fs::read("schemas/examples/valid/placement.nominated.v1.json").unwrap()).unwrap();
+        event["data"]["worker"]["nik"] = 3_201_016_902_960_001_u64.into();
+        let faults = violations(&schemas, &event);
+        assert_eq!(faults, [Fault::new("/data/worker/nik", "identifier-not-text")]);
+        assert!(!faults[0].to_json().to_string().contains("320101"));
+    }
+
+    #[test]
+    fn identifiers_are_judged_by_their_level() {
+        let schemas = schemas();
+        let data = serde_json::json!({"permit": {"residentNumber": "2100000006"}, "travelDocument": {"number": "e1"},
+            "employer": {"identifier": {"kind": "citizen-id", "value": "1000000009"}}});
+        let found: Vec<(Level, String)> =
+            schemas.check_identifiers(&data).into_iter().map(|(l, f)| (l, f.pointer)).collect();
+        assert_eq!(
+            found,
+            [
+                (Level::Firm, "/data/permit/residentNumber".to_owned()),
+                (Level::Hard, "/data/travelDocument/number".to_owned()),
+                (Level::Firm, "/data/employer/identifier/value".to_owned()),
+            ]
+        );
+        let arabic = serde_json::json!({"permit": {"residentNumber": "٢١٠٠٠٠٠٠٠٥"}});
+        assert_eq!(schemas.check_identifiers(&arabic), []);
+    }
+
+    #[test]
+    fn the_field_table_names_owner_and_class_of_every_field() {
+        let schemas = schemas();
+        let name = schemas.field("/worker/name/full").unwrap();
+        assert!(name.owned_by("KP2MI") && !name.owned_by("P-LAB"));
+        assert!(!schemas.field("/worker/nik").unwrap().releasable);
+        assert_eq!(schemas.field("/contract/wage/amount").unwrap().comparable(&"1700.00".into()), "1700");
+    }
+}
