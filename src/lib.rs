@@ -32,6 +32,7 @@
 //! | [`message`] | CloudEvents' attributes, strict JSON, problems |
 //! | [`vault`] | sealing, blind tokens, commitments; no SQL |
 //! | [`schema`] | `schemas/` compiled: catalogue, validators, field table |
+//! | [`partner`] | profiles, release rules |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`store`] | the only SQL: journal, ledger rows, keys |
 //! | `sandbox` | a private PostgreSQL (a default cargo feature) |
@@ -54,6 +55,7 @@ pub mod app;
 pub mod domain;
 pub mod ledger;
 pub mod message;
+pub mod partner;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod schema;

@@ -1,0 +1,209 @@
+//! Parties as data: who they are, which systems speak for them, how they are trusted, what may go out to them.
+//!
+//! Everything comes from the folders below `partners/`; no code here or elsewhere knows a country. Files are read and checked
+//! in one go; what the network does with them is for the rooms above.
+
+pub mod profile;
+pub mod release;
+
+use crate::{trust::keys::VerifyingKey, vault::sha256};
+use profile::{Profile, Side};
+use release::Release;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Why a folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {fault}")]
+pub struct PartyFault {
+    /// Which file.
+    pub file: String,
+    /// What is wrong with it.
+    pub fault: String,
+}
+
+impl PartyFault {
+    pub(crate) fn of(file: &Path, fault: impl ToString) -> Self {
+        Self { file: file.display().to_string(), fault: fault.to_string() }
+    }
+}
+
+/// A government, from its folder.
+#[derive(Debug)]
+pub struct Party {
+    /// `party.toml`.
+    pub profile: Profile,
+    /// `release.toml`.
+    pub release: Release,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// SHA-256 over the names and bytes of its TOML and JSON files: part of the policy of every entry of its corridor.
+    pub digest: [u8; 32],
+}
+
+impl Party {
+    /// Its code, which is its folder's name.
+    pub fn code(&self) -> &str {
+        &self.profile.code
+    }
+
+    fn load(folder: &Path) -> Result<Self, PartyFault> {
+        let profile: Profile = read_toml(&folder.join("party.toml"))?;
+        if folder.file_name().is_none_or(|name| name != profile.code.as_str()) {
+            return Err(PartyFault::of(folder, format!("the folder's name is not the party's code {}", profile.code)));
+        }
+        let release = read_toml(&folder.join("release.toml"))?;
+        let digest = digest(folder)?;
+        Ok(Self { profile, release, folder: folder.to_owned(), digest })
+    }
+}
+
+/// A system that calls us.
+#[derive(Debug)]
+pub struct Client {
+    /// OAuth client id.
+    pub id: String,
+    /// The party whose system it is.
+    pub party: Arc<Party>,
+    /// DNS name of its certificate.
+    pub san: String,
+    /// Authorities in whose name it may speak.
+    pub authorities: Vec<String>,
+    /// Its message-signing keys.
+    pub keys: Vec<Arc<VerifyingKey>>,
+}
+
+impl Client {
+    /// A registered key by its id.
+    pub fn key(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
+        self.keys.iter().find(|key| key.kid() == kid).cloned()
+    }
+}
+
+/// All parties of this gateway.
+#[derive(Debug)]
+pub struct Parties {
+    /// The home party.
+    pub home: Arc<Party>,
+    /// The partners, by code.
+    pub partners: BTreeMap<String, Arc<Party>>,
+    /// Every client, by id.
+    pub clients: BTreeMap<String, Arc<Client>>,
+}
+
+impl Parties {
+    /// Reads every folder below `folder`.
+    ///
+    /// # Errors
+    /// Every fault found.
+    pub fn load(folder: &Path) -> Result<Self, Vec<PartyFault>> {
+        let entries = fs::read_dir(folder).map_err(|fault| vec![PartyFault::of(folder, fault)])?;
+        let mut folders: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.join("party.toml").is_file())
+            .collect();
+        folders.sort();
+        let (mut faults, mut home, mut partners, mut clients) = (Vec::new(), None, BTreeMap::new(), BTreeMap::new());
+        for folder in &folders {
+            let party = match Party::load(folder) {
+                Ok(party) => Arc::new(party),
+                Err(fault) => {
+                    faults.push(fault);
+                    continue;
+                }
+            };
+            for client in &party.profile.client {
+                match keys(&party, client) {
+                    Ok(client) if clients.contains_key(&client.id) => {
+                        faults.push(PartyFault::of(folder, format!("client {} is registered twice", client.id)));
+                    }
+                    Ok(client) => drop(clients.insert(client.id.clone(), Arc::new(client))),
+                    Err(fault) => faults.push(fault),
+                }
+            }
+            match party.profile.side {
+                Side::Home if home.is_some() => faults.push(PartyFault::of(folder, "there are two home parties")),
+                Side::Home => home = Some(party),
+                Side::Partner => drop(partners.insert(party.code().to_owned(), party)),
+            }
+        }
+        match home {
+            Some(home) if faults.is_empty() => Ok(Self { home, partners, clients }),
+            Some(_) => Err(faults),
+            None => {
+                faults.push(PartyFault::of(folder, "no folder is the home party's (side = \"home\")"));
+                Err(faults)
+            }
+        }
+    }
+
+    /// A party by its code.
+    pub fn party(&self, code: &str) -> Option<&Arc<Party>> {
+        if self.home.code() == code { Some(&self.home) } else { self.partners.get(code) }
+    }
+
+    /// Every party, the home party first.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Party>> {
+        std::iter::once(&self.home).chain(self.partners.values())
+    }
+
+    /// The client of a party whose certificate carries one of these names.
+    pub fn client_of(&self, party: &str, sans: &[String]) -> Option<&Arc<Client>> {
+        self.clients.values().find(|client| client.party.code() == party && sans.contains(&client.san))
+    }
+}
+
+fn keys(party: &Arc<Party>, client: &profile::Client) -> Result<Client, PartyFault> {
+    if let Some(unknown) =
+        client.authorities.iter().find(|code| !party.profile.authority.iter().any(|a| a.code == **code))
+    {
+        return Err(PartyFault::of(
+            &party.folder,
+            format!("client {}: no authority {unknown} in this folder", client.id),
+        ));
+    }
+    let keys = client.key.iter().map(|key| {
+        let file = party.folder.join(&key.file);
+        let pem = fs::read(&file).map_err(|fault| PartyFault::of(&file, fault))?;
+        VerifyingKey::from_spki_pem(&key.kid, &pem).map(Arc::new).map_err(|fault| PartyFault::of(&file, fault))
+    });
+    Ok(Client {
+        id: client.id.clone(),
+        san: client.san.to_ascii_lowercase(),
+        authorities: client.authorities.clone(),
+        keys: keys.collect::<Result<_, _>>()?,
+        party: party.clone(),
+    })
+}
+
+pub(crate) fn read_toml<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, PartyFault> {
+    let text = fs::read_to_string(file).map_err(|fault| PartyFault::of(file, fault))?;
+    toml::from_str(&text).map_err(|fault| PartyFault::of(file, fault))
+}
+
+fn digest(folder: &Path) -> Result<[u8; 32], PartyFault> {
+    let mut files = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(&next).map_err(|fault| PartyFault::of(&next, fault))? {
+            let path = entry.map_err(|fault| PartyFault::of(&next, fault))?.path();
+            match path.extension().and_then(|end| end.to_str()) {
+                _ if path.is_dir() => open.push(path),
+                Some("toml" | "json") => files.push(path),
+                _ => {}
+            }
+        }
+    }
+    files.sort();
+    let mut all = Vec::new();
+    for file in files {
+        let bytes = fs::read(&file).map_err(|fault| PartyFault::of(&file, fault))?;
+        all.extend_from_slice(file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().as_bytes());
+        all.extend_from_slice(&sha256(&bytes));
+    }
+    Ok(sha256(&all))
+}

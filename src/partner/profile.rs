@@ -1,0 +1,204 @@
+//! `party.toml`: one government's profile. Unknown keys are refused; units stand in names.
+
+use serde::Deserialize;
+
+/// Which side of every corridor a party is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The party that runs this gateway.
+    Home,
+    /// A partner.
+    Partner,
+}
+
+/// What a party can prove about what it was told and said; stated in every entry and receipt of its corridor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Assurance {
+    /// It countersigns checkpoints.
+    Witnessed,
+    /// It signs its answers.
+    AnswerSigned,
+    /// Mutual TLS only.
+    Tls,
+    /// Files.
+    File,
+}
+
+impl Assurance {
+    /// The text form in entries and receipts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Witnessed => "witnessed",
+            Self::AnswerSigned => "answer-signed",
+            Self::Tls => "tls",
+            Self::File => "file",
+        }
+    }
+}
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Lower-case code; also the corridor's.
+    pub code: String,
+    /// Its name in English.
+    pub name: String,
+    /// Which side.
+    pub side: Side,
+    /// `test` or `live`: stands in issuer, audience and log origin.
+    pub environment: String,
+    /// Offset of local times in its records, `+08:00`.
+    pub zone: String,
+    /// What it can prove.
+    pub assurance: Assurance,
+    /// Whether records under a known id with other content are corrections; otherwise they are conflicts.
+    #[serde(default)]
+    pub same_id_corrects: bool,
+    /// Its authorities.
+    pub authority: Vec<Authority>,
+    /// Its systems.
+    pub client: Vec<Client>,
+    /// How its certificates are verified.
+    pub trust: Trust,
+    /// Records it pushes in its own format.
+    #[serde(default)]
+    pub inbound: Vec<Inbound>,
+    /// How it is told.
+    pub outbound: Option<Outbound>,
+    /// How it is asked, where it does not push.
+    pub poll: Option<Poll>,
+}
+
+/// An authority of the party.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Authority {
+    /// Code, unique in its party.
+    pub code: String,
+    /// What it is called.
+    pub name: String,
+    /// First day of its mandate.
+    pub valid_from: Option<String>,
+    /// Last day of its mandate.
+    pub valid_to: Option<String>,
+    /// The authority whose mandate it took over.
+    pub succeeds: Option<String>,
+}
+
+/// A system of the party.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// OAuth client id.
+    pub id: String,
+    /// DNS name in its certificate.
+    pub san: String,
+    /// Authorities it may speak for.
+    pub authorities: Vec<String>,
+    /// Its signing keys.
+    pub key: Vec<Key>,
+}
+
+/// A signing key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// Key id in signatures.
+    pub kid: String,
+    /// SubjectPublicKeyInfo in PEM, below the party's folder.
+    pub file: String,
+}
+
+/// Trust anchors.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trust {
+    /// Root or pinned issuing certificates in PEM, below the party's folder.
+    pub roots: Vec<String>,
+    /// CRLs in PEM.
+    #[serde(default)]
+    pub crls: Vec<String>,
+    /// Hours past `nextUpdate` for which a CRL still counts.
+    #[serde(default)]
+    pub crl_grace_h: u32,
+}
+
+/// A route of `POST /v1/inbox/{route}` or a polled record type.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inbound {
+    /// Name of the route or record type.
+    pub route: String,
+    /// File in `mapping/`, without its ending.
+    pub mapping: String,
+}
+
+/// How a party is told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbound {
+    /// Address of its system; the operator's configuration may name another.
+    pub base: String,
+    /// Roots of its server certificates in PEM.
+    pub roots: Vec<String>,
+    /// Keys with which it signs answers; required for assurance `answer-signed` and above.
+    #[serde(default)]
+    pub answer_key: Vec<Key>,
+    /// How it says no.
+    pub refusal: Refusal,
+    /// Where each type goes.
+    pub route: Vec<Route>,
+}
+
+/// How a party's system says no.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "style", deny_unknown_fields)]
+pub enum Refusal {
+    /// By HTTP status 4xx.
+    Status,
+    /// By a code in the body of a 200.
+    Code {
+        /// Pointer to the code.
+        pointer: String,
+        /// The code of success.
+        success: i64,
+        /// Codes after which the same may be sent again.
+        #[serde(default)]
+        again: Vec<i64>,
+    },
+}
+
+/// Where a type goes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// File in `mapping/`, without its ending; it names the type.
+    pub mapping: String,
+    /// Path below `base`.
+    pub path: String,
+}
+
+/// How a party is asked for its records.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Poll {
+    /// Path below `base`.
+    pub path: String,
+    /// Query parameter of the watermark, whose bound is inclusive.
+    pub watermark: String,
+    /// Query parameter of the page cursor.
+    pub cursor: String,
+    /// Pointer to the list of records.
+    pub records: String,
+    /// Pointer to a record's type, relative to the record.
+    pub record_type: String,
+    /// Pointer to the next page's cursor; absent or null on the last.
+    pub next: String,
+    /// Pointer to the watermark of the next poll.
+    pub last: String,
+    /// Seconds between polls.
+    pub every_s: u32,
+}
