@@ -5,10 +5,11 @@
 //! of instances may do this on one database; the log heads are the fence. The journal knows no party and no schema: what a
 //! message asserts, and how it is judged, comes with it as an [`Intent`].
 
+pub mod settlement;
 mod subjects;
 mod transaction;
 
-use super::StoreFault;
+use super::{StoreFault, access::Standing};
 use crate::{
     domain::{
         clock::{Clock, Random},
@@ -27,6 +28,8 @@ use uuid::Uuid;
 pub const BATCH_MAX: usize = 256;
 /// Messages that may wait; beyond it senders are told to come again.
 pub const QUEUE_MAX: usize = 4_096;
+/// Last part of the origin of the log of look-ups and officers' acts.
+pub const DOMESTIC: &str = "domestic";
 /// How often a transaction that another instance disturbed is tried.
 const TRIES: usize = 4;
 
@@ -151,6 +154,8 @@ pub struct Intent {
     pub urgency: i16,
     /// Used up with it.
     pub spends: Vec<Spend>,
+    /// Id of the token it came under: refused if revoked.
+    pub token: Option<String>,
 }
 
 /// What became of an intent. Given only after the commit.
@@ -173,6 +178,8 @@ pub enum Answer {
     Conflict,
     /// A nonce or assertion id was used before: nothing was stored.
     Replayed,
+    /// The client or its party is suspended, or the token revoked: nothing was stored.
+    Barred(Standing),
 }
 
 /// Why nothing was stored; the sender may send again.

@@ -4,9 +4,13 @@
 //! `onechannel_app`, which may append to the ledger and not change it; `migrate` connects as the owner.
 //! Knows no HTTP, no party and no schema: what follows from a message is decided by its callers.
 
+pub mod access;
+pub mod deliveries;
 mod effects;
 pub mod journal;
 pub mod ledger;
+pub mod messages;
+pub mod query;
 pub mod vault_keys;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};

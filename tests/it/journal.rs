@@ -18,7 +18,7 @@ fn status(kind: FactKind, value: &str) -> Effect {
 fn receipt(answer: &Answer) -> (u64, String, bool) {
     match answer {
         Answer::Stored { receipt, repeat, .. } => (receipt.index, serde_json::to_string(receipt).unwrap(), *repeat),
-        Answer::Conflict | Answer::Replayed => panic!("not stored: {answer:?}"),
+        Answer::Conflict | Answer::Replayed | Answer::Barred(_) => panic!("not stored: {answer:?}"),
     }
 }
 
@@ -134,7 +134,7 @@ async fn an_id_that_was_issued_to_another_party_is_refused_and_recorded() {
     let answers = journal.store(&[refers("xa", "m-2"), refers("xb", "m-2"), death]).await.unwrap();
     let outcome = |n: usize| match &answers[n] {
         Answer::Stored { outcome, .. } => *outcome,
-        Answer::Conflict | Answer::Replayed => panic!("stored"),
+        Answer::Conflict | Answer::Replayed | Answer::Barred(_) => panic!("stored"),
     };
     assert_eq!([outcome(0), outcome(1), outcome(2)], [Outcome::Applied, Outcome::Refused, Outcome::Held]);
     assert_eq!(verify_all(&databases).await, 4);

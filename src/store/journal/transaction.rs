@@ -10,7 +10,9 @@ use crate::{
         tree::Hash,
     },
     store::{
-        StoreFault, effects,
+        StoreFault,
+        access::Standing,
+        effects,
         ledger::{self, Appended},
         vault_keys::{self, KeyOwner},
     },
@@ -39,17 +41,23 @@ pub(super) enum Plan {
     RepeatInBatch(usize),
     Conflict,
     Replayed,
+    Barred(Standing),
 }
 
 pub(super) async fn run(journal: &Journal, intents: &[Intent]) -> Result<Vec<Answer>, StoreFault> {
     let now = journal.clock.now();
     let mut transaction = journal.channel.begin().await?;
     let connection = &mut *transaction;
+    let barred = barred(connection, intents).await?;
     let unspent = spend(connection, intents).await?;
     let mut known = find_known(connection, intents).await?;
     let mut subjects = Subjects::load(connection, intents).await?;
     let mut plans = Vec::with_capacity(intents.len());
     for (n, intent) in intents.iter().enumerate() {
+        if let Some(standing) = barred.is(intent) {
+            plans.push(Plan::Barred(standing));
+            continue;
+        }
         let plan = match known.get(&intent.tag) {
             _ if !intent.spends.iter().all(|one| unspent.contains(&(n, &one.scope, &one.value))) => Plan::Replayed,
             Some(known) if known.body_tag != intent.body_tag => Plan::Conflict,
@@ -70,6 +78,32 @@ pub(super) async fn run(journal: &Journal, intents: &[Intent]) -> Result<Vec<Ans
     transaction.commit().await?;
     // Durable from here. If we die before answering, the sender repeats and gets this same receipt.
     answers(journal, intents, &plans, &logged, &subjects).await
+}
+
+/// Who may not act at this moment.
+struct Barred(HashSet<String>);
+
+impl Barred {
+    fn is(&self, intent: &Intent) -> Option<Standing> {
+        if self.0.contains(&intent.client) || self.0.contains(&intent.party) {
+            return Some(Standing::Suspended);
+        }
+        intent.token.as_ref().filter(|jti| self.0.contains(*jti)).map(|_| Standing::TokenRevoked)
+    }
+}
+
+async fn barred(connection: &mut PgConnection, intents: &[Intent]) -> Result<Barred, StoreFault> {
+    let clients: Vec<String> = intents.iter().flat_map(|one| [one.client.clone(), one.party.clone()]).collect();
+    let tokens: Vec<String> = intents.iter().filter_map(|one| one.token.clone()).collect();
+    let rows = sqlx::query_scalar!(
+        r#"select client as "name!" from client_states where suspended and client = any($1)
+           union all select jti from revoked_tokens where jti = any($2)"#,
+        &clients,
+        &tokens
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(Barred(rows.into_iter().collect()))
 }
 
 /// Uses up nonces; gives those that this transaction was first to use, with the intent that used them.
@@ -135,7 +169,7 @@ fn stored<'a>(
 ) -> impl Iterator<Item = (usize, &'a Intent, Option<Uuid>, Outcome)> {
     intents.iter().zip(plans).enumerate().filter_map(|(n, (intent, plan))| match plan {
         Plan::Store { subject, outcome, .. } => Some((n, intent, *subject, *outcome)),
-        Plan::Repeat(_) | Plan::RepeatInBatch(_) | Plan::Conflict | Plan::Replayed => None,
+        Plan::Repeat(_) | Plan::RepeatInBatch(_) | Plan::Conflict | Plan::Replayed | Plan::Barred(_) => None,
     })
 }
 
@@ -205,7 +239,7 @@ async fn insert_messages(
             let seal = |bytes: &Vec<u8>| key.seal(place("messages.canonical"), bytes, &*journal.random);
             let problem = match &plans[n] {
                 Plan::Store { problem, .. } => problem.clone(),
-                Plan::Repeat(_) | Plan::RepeatInBatch(_) | Plan::Conflict | Plan::Replayed => None,
+                Plan::Repeat(_) | Plan::RepeatInBatch(_) | Plan::Conflict | Plan::Replayed | Plan::Barred(_) => None,
             };
             Row {
                 intent,
@@ -354,6 +388,7 @@ async fn answers(
     let mut answers: Vec<Answer> = Vec::with_capacity(intents.len());
     for (n, (intent, plan)) in intents.iter().zip(plans).enumerate() {
         let answer = match plan {
+            Plan::Barred(standing) => Answer::Barred(*standing),
             Plan::Replayed => Answer::Replayed,
             Plan::Conflict => Answer::Conflict,
             Plan::Repeat(id) => repeat(journal, *id).await?,
@@ -361,7 +396,7 @@ async fn answers(
                 Answer::Stored { receipt, outcome, problem, pairwise, .. } => {
                     Answer::Stored { receipt, outcome, problem, pairwise, repeat: true }
                 }
-                other @ (Answer::Conflict | Answer::Replayed) => other,
+                other @ (Answer::Conflict | Answer::Replayed | Answer::Barred(_)) => other,
             },
             Plan::Store { subject, outcome, problem } => {
                 let (entry, index, opening) = &logged.leaves[&n];

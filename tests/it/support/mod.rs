@@ -105,6 +105,7 @@ pub(crate) fn intent(party: &str, id: &str, bytes: &[u8]) -> Intent {
         parties: vec![party.into()],
         urgency: 5,
         spends: vec![],
+        token: None,
     }
 }
 

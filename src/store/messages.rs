@@ -1,0 +1,148 @@
+//! Reading stored messages: their status, and their content while their key exists.
+
+use super::{StoreFault, vault_keys};
+use crate::vault::{KeyEncryption, Place};
+use sqlx::PgPool;
+use std::collections::HashMap;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// What is known of a message without its key.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Our id.
+    pub id: Uuid,
+    /// Sender's party.
+    pub party: String,
+    /// Corridor.
+    pub corridor: String,
+    /// Catalogue entry.
+    pub type_name: String,
+    /// `applied`, `held` or `refused`.
+    pub outcome: String,
+    /// When it was received.
+    pub received_at: OffsetDateTime,
+    /// Broken rules (JSON).
+    pub problem: Option<String>,
+    /// (party, state, attempts, reason) of everyone who is to be told.
+    pub deliveries: Vec<(String, String, i32, Option<String>)>,
+}
+
+/// Finds a message's status.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn status(pool: &PgPool, id: Uuid) -> Result<Option<Status>, StoreFault> {
+    let row =
+        sqlx::query!("select id, party, corridor, type, outcome, received_at, problem from messages where id = $1", id)
+            .fetch_optional(pool)
+            .await?;
+    let Some(row) = row else { return Ok(None) };
+    let deliveries =
+        sqlx::query!("select party, state, attempts, reason from deliveries where message = $1 order by party", id)
+            .fetch_all(pool)
+            .await?;
+    Ok(Some(Status {
+        id: row.id,
+        party: row.party,
+        corridor: row.corridor,
+        type_name: row.r#type,
+        outcome: row.outcome,
+        received_at: row.received_at,
+        problem: row.problem,
+        deliveries: deliveries.into_iter().map(|one| (one.party, one.state, one.attempts, one.reason)).collect(),
+    }))
+}
+
+/// A message with its content.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Our id.
+    pub id: Uuid,
+    /// Sender's party.
+    pub party: String,
+    /// Corridor.
+    pub corridor: String,
+    /// Catalogue entry.
+    pub type_name: String,
+    /// In whose name.
+    pub authority: String,
+    /// When its facts were asserted.
+    pub asserted_at: OffsetDateTime,
+    /// When it was received.
+    pub received_at: OffsetDateTime,
+    /// What it is about.
+    pub subject: Option<Uuid>,
+    /// The canonical event; `None` once its key is destroyed.
+    pub event: Option<Vec<u8>>,
+}
+
+/// Reads messages by their ids, in no particular order, and opens what can be opened.
+///
+/// # Errors
+/// [`StoreFault`]; [`StoreFault::BadRow`] where a sealed column does not open under its key.
+pub async fn open(
+    channel: &PgPool,
+    vault: &PgPool,
+    kek: &KeyEncryption,
+    ids: &[Uuid],
+) -> Result<Vec<Stored>, StoreFault> {
+    let rows = sqlx::query!(
+        r#"select m.id as "id!", m.party as "party!", m.corridor as "corridor!", m.type as "type!", m.authority as "authority!",
+             m.asserted_at as "asserted_at!", m.received_at as "received_at!", m.key_id as "key_id!",
+             case when m.canonical is null then m.sealed end as sealed, m.canonical,
+             coalesce(s.merged_into, s.id) as "subject?"
+           from messages m left join subjects s on s.id = m.subject where m.id = any($1)"#,
+        ids
+    )
+    .fetch_all(channel)
+    .await?;
+    let key_ids: Vec<Uuid> = rows.iter().map(|row| row.key_id).collect();
+    let keys = vault_keys::find(vault, kek, &key_ids).await?;
+    rows.into_iter()
+        .map(|row| {
+            let bad = |column| StoreFault::BadRow { table: "messages", column, row: row.id.to_string() };
+            let place = |column| Place { column, row: row.id, key: row.key_id };
+            let event = match (keys.get(&row.key_id), &row.canonical, &row.sealed) {
+                (None, _, _) => None,
+                (Some(key), Some(canonical), _) => {
+                    Some(key.open(place("messages.canonical"), canonical).map_err(|_| bad("canonical"))?)
+                }
+                (Some(key), None, Some(sealed)) => {
+                    let plain = key.open(place("messages.sealed"), sealed).map_err(|_| bad("sealed"))?;
+                    Some(after_evidence(&plain).ok_or_else(|| bad("sealed"))?.to_vec())
+                }
+                (Some(_), None, None) => return Err(bad("sealed")),
+            };
+            Ok(Stored {
+                id: row.id,
+                party: row.party,
+                corridor: row.corridor,
+                type_name: row.r#type,
+                authority: row.authority,
+                asserted_at: row.asserted_at,
+                received_at: row.received_at,
+                subject: row.subject,
+                event,
+            })
+        })
+        .collect()
+}
+
+/// The exact bytes after the evidence, which is preceded by its length.
+fn after_evidence(plain: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = plain.split_first_chunk::<4>()?;
+    rest.get(u32::from_be_bytes(*length) as usize..)
+}
+
+/// The id by which each subject is known to `party`.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn pairwise(pool: &PgPool, party: &str, subjects: &[Uuid]) -> Result<HashMap<Uuid, String>, StoreFault> {
+    let rows =
+        sqlx::query!("select subject, id from pairwise_ids where party = $1 and subject = any($2)", party, subjects)
+            .fetch_all(pool)
+            .await?;
+    Ok(rows.into_iter().map(|row| (row.subject, row.id)).collect())
+}

@@ -1,0 +1,294 @@
+//! Reading placements: lists, one placement, its history, counts, and the record of who looked.
+
+use super::{StoreFault, effects};
+use crate::domain::facts::Assertion;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A placement as the projection holds it.
+#[derive(Debug, Clone)]
+pub struct PlacementRow {
+    /// Our id.
+    pub id: Uuid,
+    /// The asking party's id of it.
+    pub pairwise: Option<String>,
+    /// Corridor.
+    pub corridor: String,
+    /// Whether it is not registered yet.
+    pub provisional: bool,
+    /// Stage.
+    pub stage: String,
+    /// Right to stay.
+    pub stay: String,
+    /// Welfare.
+    pub welfare: String,
+    /// Open exceptions.
+    pub exceptions: Vec<String>,
+    /// First heard of.
+    pub opened_at: OffsetDateTime,
+    /// Last change of state.
+    pub updated_at: OffsetDateTime,
+    /// Its number among all changes.
+    pub change: i64,
+}
+
+/// Which placements are wanted; `None` means any.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Corridor.
+    pub corridor: Option<String>,
+    /// Stage.
+    pub stage: Option<String>,
+    /// Right to stay.
+    pub stay: Option<String>,
+    /// Welfare.
+    pub welfare: Option<String>,
+    /// An open exception.
+    pub exception: Option<String>,
+    /// Changed at or after.
+    pub updated_since: Option<OffsetDateTime>,
+    /// Blind term that one of its messages must carry.
+    pub term: Option<i64>,
+    /// Only these.
+    pub ids: Option<Vec<Uuid>>,
+    /// Keyset cursor: ids after this one.
+    pub after: Option<Uuid>,
+}
+
+/// Lists placements in the order of their ids.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn list(pool: &PgPool, party: &str, filter: &Filter, limit: i64) -> Result<Vec<PlacementRow>, StoreFault> {
+    Ok(sqlx::query_as!(
+        PlacementRow,
+        r#"select s.id as "id!", p.id as "pairwise?", s.corridor as "corridor!", s.provisional as "provisional!",
+             s.stage as "stage!", s.stay as "stay!", s.welfare as "welfare!", s.exceptions as "exceptions!",
+             s.opened_at as "opened_at!", s.updated_at as "updated_at!", s.change as "change!"
+           from subjects s left join pairwise_ids p on p.subject = s.id and p.party = $1
+           where s.kind = 'placement' and s.merged_into is null
+             and ($2::text is null or s.corridor = $2) and ($3::text is null or s.stage = $3)
+             and ($4::text is null or s.stay = $4) and ($5::text is null or s.welfare = $5)
+             and ($6::text is null or $6 = any(s.exceptions)) and ($7::timestamptz is null or s.updated_at >= $7)
+             and ($8::bigint is null or exists (select from search_terms t left join subjects m on m.id = t.subject
+                   where t.terms @> array[$8::bigint] and coalesce(m.merged_into, t.subject) = s.id))
+             and ($9::uuid[] is null or s.id = any($9)) and ($10::uuid is null or s.id > $10)
+           order by s.id limit $11"#,
+        party,
+        filter.corridor,
+        filter.stage,
+        filter.stay,
+        filter.welfare,
+        filter.exception,
+        filter.updated_since,
+        filter.term,
+        filter.ids.as_deref(),
+        filter.after,
+        limit
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
+/// Finds the subject that a party knows by an id, through merges.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn by_pairwise(pool: &PgPool, party: &str, id: &str) -> Result<Option<Uuid>, StoreFault> {
+    Ok(sqlx::query_scalar!(
+        r#"select coalesce(s.merged_into, s.id) as "id!" from pairwise_ids p join subjects s on s.id = p.subject
+           where p.party = $1 and p.id = $2"#,
+        party,
+        id
+    )
+    .fetch_optional(pool)
+    .await?)
+}
+
+/// Subjects whose messages carry any of the terms, with how many of them: best first, at most `limit`.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn by_terms(pool: &PgPool, terms: &[i64], limit: i64) -> Result<Vec<(Uuid, i64)>, StoreFault> {
+    let rows = sqlx::query!(
+        r#"select coalesce(s.merged_into, s.id) as "id!",
+             count(distinct x.term) as "hits!"
+           from search_terms t join subjects s on s.id = t.subject
+             cross join lateral (select unnest(t.terms) as term) x
+           where t.terms && $1 and x.term = any($1)
+           group by 1 order by 2 desc, 1 limit $2"#,
+        terms,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.hits)).collect())
+}
+
+/// One step of a placement's history.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The message.
+    pub message: Uuid,
+    /// Its type.
+    pub type_name: String,
+    /// Its sender's party.
+    pub party: String,
+    /// In whose name.
+    pub authority: String,
+    /// How it was judged.
+    pub outcome: String,
+    /// When its facts were asserted.
+    pub asserted_at: OffsetDateTime,
+    /// When it was received.
+    pub received_at: OffsetDateTime,
+    /// Broken rules (JSON).
+    pub problem: Option<String>,
+    /// What it asserts.
+    pub assertion: Assertion,
+}
+
+/// Every message about a subject that was received up to `until`, oldest first.
+///
+/// # Errors
+/// [`StoreFault`].
+pub async fn history(pool: &PgPool, subject: Uuid, until: OffsetDateTime) -> Result<Vec<Step>, StoreFault> {
+    let rows = sqlx::query!(
+        "select m.id, m.type, m.party, m.authority, m.outcome, m.asserted_at, m.received_at, m.problem, m.tag, m.body_tag,
+           m.revision, m.effects
+         from messages m join subjects s on s.id = m.subject
+         where (s.id = $1 or s.merged_into = $1) and m.received_at <= $2 order by m.received_at, m.id",
+        subject,
+        until
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let bad = |column| StoreFault::BadRow { table: "messages", column, row: row.id.to_string() };
+            let assertion = Assertion {
+                message: row.id,
+                tag: row.tag.as_slice().try_into().map_err(|_| bad("tag"))?,
+                authority: row.authority.clone(),
+                asserted_at: row.asserted_at,
+                revision: row.revision,
+                digest: row.body_tag.as_slice().try_into().map_err(|_| bad("body_tag"))?,
+                effects: effects::unpack(&row.effects).ok_or_else(|| bad("effects"))?,
+            };
+            Ok(Step {
+                message: row.id,
+                type_name: row.r#type,
+                party: row.party,
+                authority: row.authority,
+                outcome: row.outcome,
+                asserted_at: row.asserted_at,
+                received_at: row.received_at,
+                problem: row.problem,
+                assertion,
+            })
+        })
+        .collect()
+}
+
+/// Placements by corridor and stage.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn counts(pool: &PgPool) -> Result<Vec<(String, String, i64)>, StoreFault> {
+    let rows = sqlx::query!(
+        r#"select corridor, stage, count(*) as "count!" from subjects where kind = 'placement' and merged_into is null
+           group by corridor, stage order by corridor, stage"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.corridor, row.stage, row.count)).collect())
+}
+
+/// Messages by corridor, type and outcome.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn message_counts(pool: &PgPool) -> Result<Vec<(String, String, String, i64)>, StoreFault> {
+    let rows = sqlx::query!(
+        r#"select corridor, type, outcome, count(*) as "count!" from messages group by corridor, type, outcome
+           order by corridor, type, outcome"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.corridor, row.r#type, row.outcome, row.count)).collect())
+}
+
+/// Messages that wait for a person, newest first.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn waiting_for_a_person(
+    pool: &PgPool,
+    limit: i64,
+) -> Result<Vec<(Uuid, String, String, Option<Uuid>)>, StoreFault> {
+    let rows = sqlx::query!(
+        "select id, corridor, type, subject from messages where outcome = 'held' order by received_at desc limit $1",
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.corridor, row.r#type, row.subject)).collect())
+}
+
+/// Placements changed after a cursor, oldest change first.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn changes(pool: &PgPool, party: &str, after: i64, limit: i64) -> Result<Vec<PlacementRow>, StoreFault> {
+    Ok(sqlx::query_as!(
+        PlacementRow,
+        r#"select s.id as "id!", p.id as "pairwise?", s.corridor as "corridor!", s.provisional as "provisional!",
+             s.stage as "stage!", s.stay as "stay!", s.welfare as "welfare!", s.exceptions as "exceptions!",
+             s.opened_at as "opened_at!", s.updated_at as "updated_at!", s.change as "change!"
+           from subjects s left join pairwise_ids p on p.subject = s.id and p.party = $1
+           where s.kind = 'placement' and s.merged_into is null and s.change > $2 order by s.change limit $3"#,
+        party,
+        after,
+        limit
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
+/// A disclosure to an officer.
+#[derive(Debug, Clone)]
+pub struct Lookup {
+    /// Our id of it.
+    pub id: Uuid,
+    /// Who.
+    pub officer: String,
+    /// Why.
+    pub purpose: String,
+    /// Case or request number.
+    pub case_number: Option<String>,
+    /// Which fields.
+    pub fields: Vec<String>,
+    /// About whom.
+    pub subjects: Vec<Uuid>,
+}
+
+/// Records a disclosure; the caller answers only after it.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn record_lookup(pool: &PgPool, lookup: &Lookup, now: OffsetDateTime) -> Result<(), StoreFault> {
+    sqlx::query!(
+        "insert into lookups (id, officer, purpose, case_number, fields, subjects, at) values ($1, $2, $3, $4, $5, $6, $7)",
+        lookup.id,
+        lookup.officer,
+        lookup.purpose,
+        lookup.case_number,
+        &lookup.fields,
+        &lookup.subjects,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
