@@ -35,6 +35,8 @@
 //! | [`partner`] | profiles, release rules |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`store`] | the only SQL: journal, ledger rows, keys |
+//! | [`exchange`] | one file a use case: callers, intake |
+//! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |
 //! | `sandbox` | a private PostgreSQL (a default cargo feature) |
 //! | [`app`] | system clock and generator, command line (one file a command) |
 //!
@@ -53,6 +55,8 @@
 
 pub mod app;
 pub mod domain;
+pub mod exchange;
+pub mod http;
 pub mod ledger;
 pub mod message;
 pub mod partner;

@@ -36,7 +36,7 @@ kinds! {
     /// The object is known, this version of its message is not.
     UnknownSchemaVersion = "unknown-schema-version", 422;
     /// The stated authority is not one the client may speak for, or may not send this type.
-    NotYourAuthority = "not-your-authority", 403;
+    NotYourAuthority = "not-your-authority", 422;
     /// An identifier breaks a rule of level HARD.
     IdentifierInvalid = "identifier-invalid", 422;
     /// The same message id with other bytes.
@@ -93,6 +93,20 @@ kinds! {
     InternalError = "internal-error", 500;
 }
 
+impl ProblemKind {
+    /// The kind of a refusal for a message's content, from its first broken rule.
+    pub fn of_rule(rule: &str) -> Self {
+        match rule {
+            "unknown-type" => Self::UnknownType,
+            "unknown-version" => Self::UnknownSchemaVersion,
+            "authority-unknown" | "authority-type" | "corridor" => Self::NotYourAuthority,
+            "identifier-shape" | "identifier-check" | "unknown-id" => Self::IdentifierInvalid,
+            "mapping" => Self::MappingFailed,
+            _ => Self::SchemaViolation,
+        }
+    }
+}
+
 /// One broken rule: where, which, and how to mend it. Serialised into `violations` of a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -105,6 +119,23 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// The compact form kept with a message: pointer, rule and parameters, without sentences.
+    pub fn to_record(&self) -> Value {
+        let params: Map<String, Value> = self.params.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
+        serde_json::json!({"pointer": self.pointer, "rule": self.rule, "params": params})
+    }
+
+    /// Reads what [`Fault::to_record`] wrote.
+    pub fn from_record(record: &Value) -> Option<Self> {
+        let params = record.get("params").and_then(Value::as_object);
+        let params = params.into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())));
+        Some(Self {
+            pointer: record.get("pointer")?.as_str()?.to_owned(),
+            rule: record.get("rule")?.as_str()?.to_owned(),
+            params: params.collect(),
+        })
+    }
+
     /// A fault without parameters.
     pub fn new(pointer: impl Into<String>, rule: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), rule: rule.into(), params: Vec::new() }

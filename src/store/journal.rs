@@ -219,6 +219,19 @@ impl Journal {
         format!("{}/{corridor}", self.origin)
     }
 
+    /// The receipt of a stored message: the one that its sender got. After erasure it carries no opening.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub async fn receipt(&self, id: Uuid) -> Result<Box<Receipt>, StoreFault> {
+        match transaction::repeat(self, id).await? {
+            Answer::Stored { receipt, .. } => Ok(receipt),
+            Answer::Conflict | Answer::Replayed | Answer::Barred(_) => {
+                Err(StoreFault::BadRow { table: "messages", column: "leaf", row: id.to_string() })
+            }
+        }
+    }
+
     /// Stores a batch in one transaction; answers in the order of the intents.
     ///
     /// # Errors

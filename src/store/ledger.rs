@@ -85,6 +85,15 @@ pub async fn append(
     Ok(Appended { first: before.size(), commit, note })
 }
 
+/// The newest signed checkpoint of a log.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn checkpoint(pool: &PgPool, log: &str) -> Result<Option<String>, StoreFault> {
+    let note = sqlx::query_scalar!("select note from commits where log = $1 order by size desc limit 1", log);
+    Ok(note.fetch_optional(pool).await?)
+}
+
 /// One entry with the proof and checkpoint of the transaction that stored it: the same ones at every call.
 #[derive(Debug)]
 pub struct Proven {

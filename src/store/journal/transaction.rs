@@ -420,7 +420,7 @@ async fn answers(
 }
 
 /// The answer that the first request got, rebuilt from what it stored. After erasure it carries no opening.
-async fn repeat(journal: &Journal, id: Uuid) -> Result<Answer, StoreFault> {
+pub(super) async fn repeat(journal: &Journal, id: Uuid) -> Result<Answer, StoreFault> {
     let row = sqlx::query!(
         r#"select m.corridor, m.outcome, m.problem, m.key_id, m.log, m.leaf, p.id as "pairwise?"
            from messages m

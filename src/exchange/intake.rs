@@ -1,0 +1,385 @@
+//! A message comes in: it is judged by itself (schema, authority, identifiers), turned into facts, and handed to the journal.
+//!
+//! The judgement depends on the message, its sender and the folder `schemas/` only; a clash with other records raises an
+//! exception later and refuses nothing. A safety message is never refused for its content.
+
+use super::{
+    Gateway,
+    caller::{Caller, barred_problem},
+};
+use crate::{
+    domain::{facts::Effect, identifiers::ascii_digits, names},
+    ledger::receipt::Receipt,
+    message::{
+        event::Attributes,
+        problem::{Fault, Problem, ProblemKind},
+    },
+    schema::catalogue::{About, Direction, How, Level, MessageType, Scope},
+    store::{
+        journal::{Answer, Intent, Links, Outcome, Spend, SubjectKind},
+        messages,
+    },
+};
+use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use uuid::Uuid;
+
+/// One message as it came.
+#[derive(Debug)]
+pub struct Item {
+    /// The exact bytes.
+    pub bytes: Vec<u8>,
+    /// The canonical event.
+    pub event: Value,
+    /// Whether `bytes` are in another format than the event.
+    pub mapped: bool,
+    /// What the mapping found wrong: the message is refused, or held if it is a safety message.
+    pub faults: Vec<Fault>,
+}
+
+impl Item {
+    /// A canonical event.
+    pub fn canonical(bytes: Vec<u8>, event: Value) -> Self {
+        Self { bytes, event, mapped: false, faults: Vec::new() }
+    }
+}
+
+/// What became of a message that was stored.
+#[derive(Debug)]
+pub struct Taken {
+    /// How it was judged.
+    pub outcome: Outcome,
+    /// Broken rules; for an applied message those of level SOFT.
+    pub faults: Vec<Fault>,
+    /// The sender's id of the placement.
+    pub placement: Option<String>,
+    /// The receipt.
+    pub receipt: Box<Receipt>,
+    /// Whether it was stored before.
+    pub repeat: bool,
+}
+
+/// Takes one message; `spends` is what this item uses up (the request's nonce, for a single message).
+///
+/// # Errors
+/// A problem where nothing was stored.
+pub async fn take(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> Result<Taken, Box<Problem>> {
+    let intent = judge(gateway, caller, item, spends);
+    let correction = caller.client().party.profile.same_id_corrects.then(|| intent.clone());
+    let mut answer = gateway.queue.submit(intent).await.map_err(|fault| Box::new(gateway.not_stored(fault)))?;
+    if let (Answer::Conflict, Some(intent)) = (&answer, correction) {
+        let intent = as_correction(gateway, intent);
+        answer = gateway.queue.submit(intent).await.map_err(|fault| Box::new(gateway.not_stored(fault)))?;
+    }
+    match answer {
+        Answer::Stored { receipt, outcome, problem, pairwise, repeat } => {
+            Ok(Taken { outcome, faults: read_faults(problem.as_deref()), placement: pairwise, receipt, repeat })
+        }
+        Answer::Conflict => Err(Box::new(gateway.problem(ProblemKind::DuplicateIdOtherBytes))),
+        Answer::Replayed => Err(Box::new(gateway.problem(ProblemKind::ReplayedNonce))),
+        Answer::Barred(standing) => Err(Box::new(barred_problem(gateway, standing))),
+    }
+}
+
+/// The same id with other content, from a party that corrects this way: a message of its own, which waits for a person
+/// unless it carries a revision.
+fn as_correction(gateway: &Gateway, mut intent: Intent) -> Intent {
+    intent.id = gateway.id();
+    intent.tag = gateway.journal.tokens.token("correction", &[&intent.tag, &intent.body_tag]);
+    intent.spends = Vec::new();
+    if intent.outcome == Outcome::Applied && intent.revision.is_none() {
+        intent.outcome = Outcome::Held;
+        intent.problem = Some(write_faults(&[Fault::new("/id", "correction")]));
+    }
+    intent
+}
+
+/// What the schemas, the catalogue and the sender's registration say of a message.
+fn judge(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> Intent {
+    let schemas = &gateway.schemas;
+    let type_name = item.event.get("type").and_then(Value::as_str).unwrap_or_default();
+    let message = schemas.message(type_name);
+    let corridor = corridor_of(gateway, caller, &item.event);
+    let mut faults = item.faults;
+    let mapped = faults.is_empty();
+    if mapped {
+        faults.extend(schemas.check_envelope(&item.event));
+    }
+    if faults.is_empty() {
+        faults.extend(admission(gateway, caller, &item.event, message, corridor.as_deref()));
+    }
+    if mapped && message.is_some() {
+        let data = item.event.get("data").unwrap_or(&Value::Null);
+        faults.extend(schemas.check_data(type_name, data));
+    }
+    let mut outcome = if faults.is_empty() { Outcome::Applied } else { Outcome::Refused };
+    let data = item.event.get("data").cloned().unwrap_or(Value::Null);
+    for (level, fault) in schemas.check_identifiers(&data) {
+        outcome = match (outcome, level) {
+            (Outcome::Refused, _) | (_, Level::Hard) => Outcome::Refused,
+            (Outcome::Held, _) | (_, Level::Firm) => Outcome::Held,
+            (Outcome::Applied, Level::Soft) => Outcome::Applied,
+        };
+        faults.push(fault);
+    }
+    let ours = |message: &MessageType| message.safety && !faults.iter().any(|f| f.rule.starts_with("authority"));
+    if outcome == Outcome::Refused && message.is_some_and(ours) {
+        outcome = Outcome::Held;
+    }
+    let corridor = corridor.unwrap_or_else(|| fallback_corridor(gateway, caller));
+    intent(
+        gateway,
+        caller,
+        Judged {
+            item_bytes: item.bytes,
+            mapped: item.mapped,
+            event: item.event,
+            message,
+            outcome,
+            faults,
+            corridor,
+            data,
+        },
+        spends,
+    )
+}
+
+struct Judged<'g> {
+    item_bytes: Vec<u8>,
+    mapped: bool,
+    event: Value,
+    message: Option<&'g MessageType>,
+    outcome: Outcome,
+    faults: Vec<Fault>,
+    corridor: String,
+    data: Value,
+}
+
+/// Whether this client may say this, in this name, here.
+fn admission(
+    gateway: &Gateway,
+    caller: &Caller,
+    event: &Value,
+    message: Option<&MessageType>,
+    corridor: Option<&str>,
+) -> Option<Fault> {
+    let text = |name| event.get(name).and_then(Value::as_str).unwrap_or_default();
+    let Some(message) = message else {
+        let rule = if gateway.schemas.knows_object(text("type")) { "unknown-version" } else { "unknown-type" };
+        return Some(Fault::new("/type", rule));
+    };
+    let authority = text("authority");
+    if !caller.client().authorities.iter().any(|one| one == authority) {
+        return Some(Fault::new("/authority", "authority-unknown"));
+    }
+    let direction_fits = match message.direction {
+        Direction::Both => true,
+        Direction::HomeToPartner => caller.is_home(),
+        Direction::PartnerToHome => !caller.is_home(),
+    };
+    if !direction_fits || !message.sent_by(authority) {
+        return Some(Fault::new("/authority", "authority-type").param("expected", message.senders.join(", ")));
+    }
+    corridor.is_none().then(|| Fault::new("/corridor", "corridor"))
+}
+
+/// A partner writes on its own corridor; a home system names one.
+fn corridor_of(gateway: &Gateway, caller: &Caller, event: &Value) -> Option<String> {
+    let stated = event.get("corridor").and_then(Value::as_str);
+    let own = caller.client().party.code();
+    match (caller.is_home(), stated) {
+        (false, None) => Some(own.to_owned()),
+        (false, Some(stated)) => (stated == own).then(|| own.to_owned()),
+        (true, stated) => stated.filter(|code| gateway.parties.partners.contains_key(*code)).map(str::to_owned),
+    }
+}
+
+/// Where a refused message without a usable corridor is recorded.
+fn fallback_corridor(gateway: &Gateway, caller: &Caller) -> String {
+    if caller.is_home() {
+        crate::store::journal::DOMESTIC.to_owned()
+    } else {
+        debug_assert!(gateway.parties.partners.contains_key(caller.client().party.code()));
+        caller.client().party.code().to_owned()
+    }
+}
+
+fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Spend>) -> Intent {
+    let tokens = &gateway.journal.tokens;
+    let party = caller.client().party.code();
+    let Judged { item_bytes, mapped, event, message, outcome, faults, corridor, data } = judged;
+    let text = |name: &str| event.get(name).and_then(Value::as_str).filter(|text| text.len() <= 200);
+    let body_tag = tokens.digest("body", &[&item_bytes]);
+    let tag = match (text("source"), text("id")) {
+        (Some(source), Some(id)) => tag(gateway, party, source, id),
+        _ => tokens.token("message without id", &[party.as_bytes(), &body_tag]),
+    };
+    let attributes = Attributes::of(&event);
+    let asserted_at = attributes.map(|a| a.time).filter(|time| sane(*time)).unwrap_or_else(|| gateway.now());
+    let home = gateway.parties.home.code();
+    let told = if caller.is_home() { corridor.as_str() } else { home };
+    let authority = text("authority").unwrap_or_default();
+    let counts = outcome != Outcome::Refused;
+    Intent {
+        id: gateway.id(),
+        party: party.to_owned(),
+        client: caller.client().id.clone(),
+        assurance: gateway.parties.party(&corridor).map_or("domestic", |p| p.profile.assurance.as_str()).to_owned(),
+        policy: gateway.policy(&corridor),
+        type_name: text("type").unwrap_or_default().to_owned(),
+        authority: authority.to_owned(),
+        tag,
+        body_tag,
+        canonical: mapped.then(|| event.to_string().into_bytes()),
+        bytes: item_bytes,
+        evidence: caller.evidence().to_vec(),
+        asserted_at,
+        revision: attributes.and_then(|a| a.revision),
+        effects: message
+            .filter(|_| counts)
+            .map(|m| effects(gateway, m, party, &event, &data, authority))
+            .unwrap_or_default(),
+        links: message.filter(|_| counts).and_then(|m| links(gateway, m, party, &corridor, &data)),
+        retention: message.map_or("refused", |m| &m.retention).to_owned(),
+        terms: if counts { terms(gateway, &data) } else { Vec::new() },
+        problem: (!faults.is_empty()).then(|| write_faults(&faults)),
+        outcome,
+        recipients: vec![told.to_owned()],
+        parties: vec![home.to_owned(), corridor.clone()],
+        urgency: message.map_or(9, |m| m.urgency),
+        spends,
+        token: Some(caller.token().to_owned()).filter(|jti| !jti.is_empty()),
+        corridor,
+    }
+}
+
+/// The keyed digest by which a message of a party is known again.
+pub fn tag(gateway: &Gateway, party: &str, source: &str, id: &str) -> [u8; 16] {
+    gateway.journal.tokens.token("message", &[party.as_bytes(), source.as_bytes(), id.as_bytes()])
+}
+
+/// Times that every database and calendar can hold.
+fn sane(time: OffsetDateTime) -> bool {
+    (1900..=2200).contains(&time.year())
+}
+
+fn effects(
+    gateway: &Gateway,
+    message: &MessageType,
+    party: &str,
+    event: &Value,
+    data: &Value,
+    authority: &str,
+) -> Vec<Effect> {
+    let at = |pointer: &String| data.pointer(pointer).and_then(Value::as_str);
+    let mut effects: Vec<Effect> = message
+        .facts
+        .iter()
+        .filter_map(|fact| {
+            let value = fact.is.as_deref().or_else(|| fact.value.as_ref().and_then(at))?.to_owned();
+            let time = fact.at.as_ref().and_then(at).and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+            Some(Effect::Status { kind: fact.kind, value, at: time.filter(|t| sane(*t)), owner: true })
+        })
+        .collect();
+    for (pointer, field) in gateway.schemas.fields() {
+        let (Some(path), Some(value)) = (field.number, data.pointer(pointer)) else { continue };
+        let value = field.comparable(value);
+        let digest = gateway.journal.tokens.token("field", &[&path.to_be_bytes(), value.as_bytes()]);
+        effects.push(Effect::Field { path, digest, owner: field.owned_by(authority) });
+    }
+    let source = event.get("source").and_then(Value::as_str).unwrap_or_default();
+    if let Some(id) = message.invalidates.as_ref().and_then(at) {
+        effects.push(Effect::Invalidate { target: tag(gateway, party, source, id) });
+    }
+    effects
+}
+
+fn links(gateway: &Gateway, message: &MessageType, party: &str, corridor: &str, data: &Value) -> Option<Links> {
+    let kind = match message.about {
+        About::Placement => SubjectKind::Placement,
+        About::JobOrder => SubjectKind::JobOrder,
+        About::None => return None,
+    };
+    let token = |link: &crate::schema::catalogue::Link| {
+        let value = normal(data.pointer(&link.pointer)?.as_str()?);
+        let scope = match link.scope {
+            Scope::Corridor => corridor.to_owned(),
+            Scope::Party => format!("{corridor}/{party}"),
+        };
+        Some(gateway.journal.tokens.token("link", &[scope.as_bytes(), link.kind.as_bytes(), value.as_bytes()]))
+    };
+    Some(Links {
+        kind,
+        pairwise: data.pointer("/placement/id").and_then(Value::as_str).map(str::to_owned),
+        tokens: gateway.schemas.links_of(message.about).filter_map(token).collect(),
+        identifies: message.identifies,
+    })
+}
+
+/// An identifier as it is compared: ASCII digits, upper case, no spaces or hyphens.
+pub fn normal(identifier: &str) -> String {
+    let kept = |c: &char| !c.is_whitespace() && *c != '-';
+    ascii_digits(identifier).chars().filter(kept).flat_map(char::to_uppercase).collect()
+}
+
+/// Blind search terms of a message.
+fn terms(gateway: &Gateway, data: &Value) -> Vec<i64> {
+    let mut terms: Vec<i64> = gateway
+        .schemas
+        .searches
+        .iter()
+        .filter_map(|search| Some((search, data.pointer(&search.pointer)?.as_str()?)))
+        .flat_map(|(search, value)| term_values(search.how, &search.kind, value))
+        .map(|(kind, value)| gateway.journal.tokens.term(&kind, &value))
+        .collect();
+    terms.sort_unstable();
+    terms.dedup();
+    terms
+}
+
+/// The (kind, text) pairs under which a value is found.
+pub fn term_values(how: How, kind: &str, value: &str) -> Vec<(String, String)> {
+    match how {
+        How::Exact => vec![(kind.to_owned(), normal(value))],
+        How::Name => names::words(value)
+            .into_iter()
+            .flat_map(|word| [(format!("{kind} sound"), names::skeleton(&word)), (kind.to_owned(), word)])
+            .collect(),
+    }
+}
+
+fn write_faults(faults: &[Fault]) -> String {
+    Value::Array(faults.iter().map(Fault::to_record).collect()).to_string()
+}
+
+/// The faults kept with a message.
+pub fn read_faults(problem: Option<&str>) -> Vec<Fault> {
+    let list: Vec<Value> = problem.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    list.iter().filter_map(Fault::from_record).collect()
+}
+
+/// The problem of a refused message.
+pub fn refusal(faults: Vec<Fault>, message: Uuid) -> Problem {
+    let kind = faults.first().map_or(ProblemKind::SchemaViolation, |fault| ProblemKind::of_rule(&fault.rule));
+    Problem::new(kind, message).with(faults)
+}
+
+/// The status of a message that the caller's party sent.
+///
+/// # Errors
+/// `not-found`, also for a message of another party; `service-unavailable`.
+pub async fn status(gateway: &Gateway, caller: &Caller, id: Uuid) -> Result<messages::Status, Box<Problem>> {
+    let found = messages::status(&gateway.journal.channel, id).await;
+    let found = found.map_err(|fault| Box::new(gateway.unavailable(&fault)))?;
+    let own = found.filter(|status| status.party == caller.client().party.code());
+    own.ok_or_else(|| Box::new(gateway.problem(ProblemKind::NotFound).because("no-such-message")))
+}
+
+/// The receipt of a message that the caller's party sent: the same that its sender got.
+///
+/// # Errors
+/// As [`status`].
+pub async fn receipt(gateway: &Gateway, caller: &Caller, id: Uuid) -> Result<Box<Receipt>, Box<Problem>> {
+    status(gateway, caller, id).await?;
+    gateway.journal.receipt(id).await.map_err(|fault| Box::new(gateway.unavailable(&fault)))
+}

@@ -1,0 +1,147 @@
+//! Messages for a party that asks for them itself: a page after a cursor, and the acknowledgement that settles them.
+//!
+//! A client sees what is addressed to its authorities. The event it gets is the canonical one with the recipient's own
+//! placement id, without the sender's references and without what may not be released to it.
+
+use super::{Gateway, caller::Caller};
+use crate::{
+    message::problem::{Problem, ProblemKind},
+    store::{
+        StoreFault, deliveries,
+        journal::settlement::{Settlement, Verdict},
+        messages::{self, Stored},
+    },
+};
+use serde_json::Value;
+use std::time::Duration;
+
+/// How often a long poll looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Messages after a cursor.
+#[derive(Debug)]
+pub struct Page {
+    /// (cursor, event), oldest first.
+    pub letters: Vec<(i64, Value)>,
+    /// Where to go on.
+    pub next: i64,
+}
+
+/// Reads a page, waiting up to `wait` for the first message.
+///
+/// # Errors
+/// `service-unavailable`.
+pub async fn read(
+    gateway: &Gateway,
+    caller: &Caller,
+    after: Option<i64>,
+    limit: i64,
+    wait: Duration,
+) -> Result<Page, Box<Problem>> {
+    let away = |fault: StoreFault| Box::new(gateway.unavailable(&fault));
+    let pool = &gateway.journal.channel;
+    let party = caller.client().party.code();
+    let types = types_for(gateway, caller);
+    let after = match after {
+        Some(after) => after,
+        None => deliveries::acknowledged(pool, &caller.client().id).await.map_err(away)?,
+    };
+    let deadline = tokio::time::Instant::now() + wait;
+    let letters = loop {
+        let letters = deliveries::mailbox(pool, party, &types, after, limit).await.map_err(away)?;
+        if !letters.is_empty() || tokio::time::Instant::now() >= deadline {
+            break letters;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    };
+    let ids: Vec<_> = letters.iter().map(|letter| letter.message).collect();
+    let events = events_for(gateway, party, &ids).await.map_err(away)?;
+    let next = letters.last().map_or(after, |letter| letter.seq);
+    let letters = letters.into_iter().filter_map(|letter| {
+        let event = events.iter().find(|(id, _)| *id == letter.message)?.1.clone();
+        Some((letter.seq, event))
+    });
+    Ok(Page { letters: letters.collect(), next })
+}
+
+/// Acknowledges everything up to a cursor; gives the number of messages that count as delivered by it. `body` is the signed
+/// acknowledgement, kept as evidence.
+///
+/// # Errors
+/// `nothing-to-acknowledge` for a cursor beyond what was ever sent; `service-unavailable`.
+pub async fn acknowledge(gateway: &Gateway, caller: &Caller, cursor: i64, body: &[u8]) -> Result<usize, Box<Problem>> {
+    let away = |fault: StoreFault| Box::new(gateway.unavailable(&fault));
+    let pool = &gateway.journal.channel;
+    let party = &caller.client().party;
+    let types = types_for(gateway, caller);
+    let known = deliveries::mailbox(pool, party.code(), &types, cursor - 1, 1).await.map_err(away)?;
+    if cursor < 0 || known.first().is_none_or(|letter| letter.seq != cursor) {
+        return Err(Box::new(gateway.problem(ProblemKind::NothingToAcknowledge)));
+    }
+    let rows = deliveries::waiting_up_to(pool, party.code(), &types, cursor).await.map_err(away)?;
+    let mut answer = caller.evidence().to_vec();
+    answer.push(b'\n');
+    answer.extend_from_slice(body);
+    let settlements: Vec<Settlement> = rows
+        .into_iter()
+        .map(|(seq, _)| Settlement {
+            party: party.code().to_owned(),
+            seq,
+            lease: None,
+            verdict: Verdict::Delivered,
+            reason: None,
+            answer: answer.clone(),
+            policy: gateway.policy(party.code()),
+            assurance: party.profile.assurance.as_str().to_owned(),
+        })
+        .collect();
+    let settled = if settlements.is_empty() { 0 } else { gateway.journal.settle(&settlements).await.map_err(away)? };
+    deliveries::acknowledge(pool, &caller.client().id, party.code(), cursor).await.map_err(away)?;
+    Ok(settled)
+}
+
+fn types_for(gateway: &Gateway, caller: &Caller) -> Vec<String> {
+    let seen = gateway.schemas.messages().filter(|message| message.seen_by(&caller.client().authorities));
+    seen.map(|message| message.name.clone()).collect()
+}
+
+/// The events of messages as `party` may see them. A message whose key is destroyed has none.
+///
+/// # Errors
+/// [`StoreFault`].
+pub async fn events_for(
+    gateway: &Gateway,
+    party: &str,
+    ids: &[uuid::Uuid],
+) -> Result<Vec<(uuid::Uuid, Value)>, StoreFault> {
+    let journal = &gateway.journal;
+    let stored = messages::open(&journal.channel, &journal.vault, &journal.kek, ids).await?;
+    let subjects: Vec<_> = stored.iter().filter_map(|one| one.subject).collect();
+    let pairwise = messages::pairwise(&journal.channel, party, &subjects).await?;
+    Ok(stored
+        .into_iter()
+        .filter_map(|one| {
+            let id = one.subject.and_then(|subject| pairwise.get(&subject));
+            Some((one.id, event_for(gateway, party, &one, id.map(String::as_str))?))
+        })
+        .collect())
+}
+
+fn event_for(gateway: &Gateway, party: &str, stored: &Stored, placement: Option<&str>) -> Option<Value> {
+    let mut event: Value = serde_json::from_slice(stored.event.as_ref()?).ok()?;
+    let release = &gateway.parties.party(party)?.release;
+    let members = event.as_object_mut()?;
+    members.insert("id".into(), stored.id.to_string().into());
+    members.insert("source".into(), format!("urn:onechannel:{}", stored.party).into());
+    members.insert("corridor".into(), stored.corridor.clone().into());
+    members.remove("causation");
+    let data = members.get_mut("data")?;
+    if data.get("placement").is_some() {
+        data["placement"] = Value::Object(serde_json::Map::new());
+    }
+    release.apply(&gateway.schemas, data);
+    if let Some(id) = placement {
+        data["placement"] = serde_json::json!({"id": id});
+    }
+    Some(event)
+}

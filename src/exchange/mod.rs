@@ -1,0 +1,130 @@
+//! The use cases, one file each: who is calling, taking messages in, telling parties, asking them, answering officers.
+//!
+//! Everything above (HTTP, pages, commands) goes through here; everything here goes through [`crate::store`] and
+//! [`crate::client`]. It knows no HTTP framework and no country.
+
+pub mod caller;
+pub mod evidence;
+pub mod intake;
+pub mod mailbox;
+pub mod tokens;
+
+use crate::{
+    domain::clock::{Clock, Random, uuid_v7},
+    message::problem::{Problem, ProblemKind},
+    partner::Parties,
+    schema::Schemas,
+    store::{
+        StoreFault, access,
+        journal::{Journal, JournalFault, JournalHandle},
+    },
+    trust::{
+        anchors::TrustStore,
+        keys::SigningKey,
+        token::{TokenIssuer, TokenVerifier},
+    },
+    vault::sha256,
+};
+use std::{collections::HashMap, sync::Arc};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Everything a use case works with.
+pub struct Gateway {
+    /// What messages look like.
+    pub schemas: Arc<Schemas>,
+    /// Who the parties are.
+    pub parties: Arc<Parties>,
+    /// Whose certificates are believed.
+    pub trust: Arc<TrustStore>,
+    /// Signs our answers and requests.
+    pub signing: Arc<SigningKey>,
+    /// Issues access tokens.
+    pub issuer: TokenIssuer,
+    /// Verifies access tokens.
+    pub verifier: TokenVerifier,
+    /// The issuer's name: our external base address.
+    pub name: String,
+    /// The journal and its databases.
+    pub journal: Arc<Journal>,
+    /// Where intents are handed over.
+    pub queue: JournalHandle,
+    /// Digest of the policy document in force, by corridor.
+    pub policies: HashMap<String, [u8; 32]>,
+}
+
+impl Gateway {
+    /// Now.
+    pub fn now(&self) -> OffsetDateTime {
+        self.journal.clock.now()
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.journal.clock
+    }
+
+    /// The generator.
+    pub fn random(&self) -> &dyn Random {
+        &*self.journal.random
+    }
+
+    /// A fresh id of ours.
+    pub fn id(&self) -> Uuid {
+        uuid_v7(self.clock(), self.random())
+    }
+
+    /// A problem under a fresh error id.
+    pub fn problem(&self, kind: ProblemKind) -> Problem {
+        Problem::new(kind, self.id())
+    }
+
+    /// A fault of the database as a problem; its cause is logged once, under the error id.
+    pub fn unavailable(&self, fault: &StoreFault) -> Problem {
+        let problem = self.problem(ProblemKind::ServiceUnavailable);
+        tracing::error!(error_id = %problem.id, %fault, "a request failed for the database");
+        Problem { retry_after_s: Some(1), ..problem }
+    }
+
+    /// A message that was not stored, as a problem.
+    pub fn not_stored(&self, fault: JournalFault) -> Problem {
+        let problem = self.problem(ProblemKind::ServiceUnavailable).because(match fault {
+            JournalFault::Unavailable => "database-away",
+            JournalFault::Full => "queue-full",
+        });
+        Problem { retry_after_s: Some(1), ..problem }
+    }
+
+    /// The policy digest of a corridor, of zeros where there is none.
+    pub fn policy(&self, corridor: &str) -> [u8; 32] {
+        self.policies.get(corridor).copied().unwrap_or_default()
+    }
+}
+
+/// The policy documents of all corridors and the domestic log: what decides there, by digest.
+pub fn policies(schemas: &Schemas, parties: &Parties) -> HashMap<String, (String, [u8; 32])> {
+    let document = |party: &str, digest: &[u8; 32]| {
+        let text = serde_json::json!({"software": concat!("onechannel ", env!("CARGO_PKG_VERSION")),
+            "schemas": hex::encode(schemas.digest), "party": party, "profile_and_mappings": hex::encode(digest)})
+        .to_string();
+        let digest = sha256(text.as_bytes());
+        (text, digest)
+    };
+    let corridors = parties.partners.iter().map(|(code, party)| (code.clone(), document(code, &party.digest)));
+    let domestic = (crate::store::journal::DOMESTIC.to_owned(), document(parties.home.code(), &parties.home.digest));
+    corridors.chain([domestic]).collect()
+}
+
+/// Keeps the policy documents, so that an entry's digest can be looked up years later.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn keep_policies(
+    journal: &Journal,
+    policies: &HashMap<String, (String, [u8; 32])>,
+) -> Result<(), StoreFault> {
+    for (document, digest) in policies.values() {
+        access::keep_policy(&journal.channel, digest, document).await?;
+    }
+    Ok(())
+}
