@@ -35,6 +35,7 @@
 //! | [`partner`] | profiles, release rules |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`store`] | the only SQL: journal, ledger rows, keys |
+//! | [`client`] | the only outbound HTTP: one mTLS client a party |
 //! | [`exchange`] | one file a use case: callers, intake |
 //! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |
 //! | `sandbox` | a private PostgreSQL (a default cargo feature) |
@@ -54,6 +55,7 @@
 //! first leaf and names what does not hold.
 
 pub mod app;
+pub mod client;
 pub mod domain;
 pub mod exchange;
 pub mod http;

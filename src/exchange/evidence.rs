@@ -4,7 +4,7 @@ use super::{Gateway, caller};
 use crate::{
     message::problem::{Problem, ProblemKind},
     partner::profile::Side,
-    store::ledger,
+    store::{access, ledger},
     trust::anchors::PeerCertificate,
 };
 
@@ -29,4 +29,12 @@ pub async fn checkpoint(
     let note = ledger::checkpoint(&gateway.journal.channel, &log).await;
     let note = note.map_err(|fault| Box::new(gateway.unavailable(&fault)))?;
     note.ok_or_else(|| Box::new(gateway.problem(ProblemKind::NotFound).because("the-log-is-empty")))
+}
+
+/// Records failed handshakes of one peer address.
+pub async fn rejected(gateway: &Gateway, cause: &str, peer: &str, count: i64) {
+    tracing::warn!(cause, count, "a handshake failed");
+    if let Err(fault) = access::count_rejected(&gateway.journal.channel, cause, peer, count, gateway.now()).await {
+        tracing::error!(%fault, "a failed handshake was not recorded");
+    }
 }

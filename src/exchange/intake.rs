@@ -16,13 +16,15 @@ use crate::{
     },
     schema::catalogue::{About, Direction, How, Level, MessageType, Scope},
     store::{
-        journal::{Answer, Intent, Links, Outcome, Spend, SubjectKind},
+        journal::{Answer, Intent, Links, Spend, SubjectKind},
         messages,
     },
 };
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
+
+pub use crate::store::journal::Outcome;
 
 /// One message as it came.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use super::{Peer, Port, router};
 use crate::{
-    store::access,
+    exchange::evidence,
     trust::{anchors::PeerCertificate, tls},
 };
 use hyper::{Request, body::Incoming};
@@ -111,11 +111,7 @@ fn audit(port: Arc<Port>) -> mpsc::Sender<(&'static str, SocketAddr)> {
                 *counts.entry((cause, address.ip().to_string())).or_default() += 1;
             }
             for ((cause, peer), count) in counts {
-                tracing::warn!(cause, count, "a handshake failed");
-                let pool = &port.gateway.journal.channel;
-                if let Err(fault) = access::count_rejected(pool, cause, &peer, count, port.gateway.now()).await {
-                    tracing::error!(%fault, "a failed handshake was not recorded");
-                }
+                evidence::rejected(&port.gateway, cause, &peer, count).await;
             }
         }
     });

@@ -9,13 +9,12 @@ use super::{
     signed::{BATCH, Signed, media_type},
 };
 use crate::{
-    exchange::intake::{self, Item, Taken},
+    exchange::intake::{self, Item, Outcome, Taken},
     message::{
         event,
         problem::{Problem, ProblemKind},
         strict_json::{self, JsonFault},
     },
-    store::journal::Outcome,
 };
 use axum::{
     extract::{Path, State},

@@ -228,7 +228,8 @@ pub fn fresh_nonce(random: &dyn Random) -> String {
     B64URL.encode(bytes)
 }
 
-/// Verifies the one signature tagged [`REQUEST_TAG`]. `key` finds a registered key of *this client* by its key id.
+/// Verifies the one signature tagged [`REQUEST_TAG`]; an `Authorization` that is there must be covered, whether it must be there
+/// is for the caller. `key` finds a registered key of *this client* by its key id.
 ///
 /// # Errors
 /// [`SignatureFault`].
@@ -244,7 +245,10 @@ pub fn verify_request(
         return Err(Refusal::NonceMalformed.into());
     }
     let nonce = nonce.to_owned();
-    found.covers(false, &["@method", "@target-uri", "authorization"])?;
+    found.covers(false, &["@method", "@target-uri"])?;
+    if parts.headers.contains_key(http::header::AUTHORIZATION) {
+        found.covers(false, &["authorization"])?;
+    }
     if parts.has_body {
         found.covers(false, &["content-type", CONTENT_DIGEST])?;
     }
@@ -282,7 +286,7 @@ pub fn verify_response(
     Ok(VerifiedResponse { keyid, created, base })
 }
 
-/// Signs a request whose `Authorization` (and, with a body, `Content-Type` and `Content-Digest`) already stand in `headers`.
+/// Signs a request; with a body, `Content-Type` and `Content-Digest` already stand in `headers`. Covers `Authorization` if there.
 ///
 /// # Errors
 /// [`SignFault::Absent`] if one of them does not.
@@ -295,7 +299,9 @@ pub fn sign_request(
     let mut draft = Draft::new();
     draft.value("\"@method\"", parts.method.as_str());
     draft.value("\"@target-uri\"", parts.target_uri);
-    draft.field("\"authorization\"", "authorization", parts.headers)?;
+    if parts.headers.contains_key(http::header::AUTHORIZATION) {
+        draft.field("\"authorization\"", "authorization", parts.headers)?;
+    }
     if parts.has_body {
         draft.field("\"content-type\"", "content-type", parts.headers)?;
         draft.field("\"content-digest\"", CONTENT_DIGEST, parts.headers)?;

@@ -1,0 +1,276 @@
+//! The only outbound HTTP: one mutually authenticated client a party. No redirects, no proxy, https only, no retry of its own.
+//!
+//! What a party's answer means (taken, refused, come again) is decided here, once, by its profile; what follows from it is
+//! not.
+
+use crate::{
+    domain::clock::{Clock, Random},
+    partner::{
+        PartyFault,
+        profile::{Assurance, Outbound, Refusal},
+    },
+    trust::{
+        digest,
+        httpsig::{self, RequestParts, ResponseParts},
+        keys::{SigningKey, VerifyingKey},
+        tls,
+    },
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+
+/// An answer must come within this.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// Largest answer read.
+const ANSWER_MAX: usize = 16 << 20;
+
+/// What became of a message that was sent.
+#[derive(Debug)]
+pub enum Sent {
+    /// The party has it; its verified answer is the evidence.
+    Acked {
+        /// Status, signature and body of the answer.
+        evidence: Vec<u8>,
+    },
+    /// The party has it and will not take it.
+    Refused {
+        /// A stable word.
+        reason: String,
+        /// Status, signature and body of the answer.
+        evidence: Vec<u8>,
+    },
+    /// Nothing is known; send again.
+    Retry {
+        /// As `Retry-After` asks.
+        after: Option<Duration>,
+        /// A stable word.
+        reason: String,
+    },
+}
+
+/// The client of one party.
+pub struct PartyClient {
+    http: reqwest::Client,
+    base: String,
+    signing: Arc<SigningKey>,
+    answer_keys: Vec<Arc<VerifyingKey>>,
+    answers_signed: bool,
+    refusal: Refusal,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+/// Who we are to a party.
+pub struct Own {
+    /// Our certificate chain, leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Its key.
+    pub key: PrivateKeyDer<'static>,
+    /// Our message-signing key.
+    pub signing: Arc<SigningKey>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The generator.
+    pub random: Arc<dyn Random>,
+}
+
+impl PartyClient {
+    /// The client of a party: `base` is the profile's address or the one that the operator's configuration names instead.
+    ///
+    /// # Errors
+    /// A sentence, where a certificate or key does not fit.
+    pub fn new(
+        own: Own,
+        outbound: &Outbound,
+        assurance: Assurance,
+        roots: &[CertificateDer<'static>],
+        answer_keys: Vec<Arc<VerifyingKey>>,
+        base: &str,
+    ) -> Result<Self, String> {
+        let answers_signed = matches!(assurance, Assurance::AnswerSigned | Assurance::Witnessed);
+        if answers_signed && answer_keys.is_empty() {
+            return Err("its assurance promises signed answers, but outbound.answer_key is empty".to_owned());
+        }
+        let tls =
+            tls::client_config(roots, own.chain, own.key, own.clock.clone()).map_err(|fault| fault.to_string())?;
+        #[expect(clippy::disallowed_methods, reason = "this room is the one place that makes clients")]
+        let builder = reqwest::Client::builder();
+        let http = builder
+            .tls_backend_preconfigured(tls)
+            .https_only(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .retry(reqwest::retry::never())
+            .timeout(ANSWER_WITHIN)
+            .build()
+            .map_err(|fault| fault.to_string())?;
+        Ok(Self {
+            http,
+            base: base.trim_end_matches('/').to_owned(),
+            signing: own.signing,
+            answer_keys,
+            answers_signed,
+            refusal: outbound.refusal.clone(),
+            clock: own.clock,
+            random: own.random,
+        })
+    }
+
+    /// Sends one record.
+    pub async fn send(&self, path: &str, body: Vec<u8>) -> Sent {
+        let answer = match self.exchange(Method::POST, path, body).await {
+            Ok(answer) => answer,
+            Err(reason) => return Sent::Retry { after: None, reason: reason.to_owned() },
+        };
+        self.judge(answer)
+    }
+
+    /// Fetches a page of records.
+    ///
+    /// # Errors
+    /// A stable word; ask again later.
+    pub async fn fetch(&self, path_and_query: &str) -> Result<(Value, Vec<u8>), String> {
+        let answer = self.exchange(Method::GET, path_and_query, Vec::new()).await?;
+        if let Err(reason) = &answer.signed {
+            return Err((*reason).to_owned());
+        }
+        if !answer.status.is_success() {
+            return Err(format!("status-{}", answer.status.as_u16()));
+        }
+        let value = crate::message::strict_json::parse(&answer.body).map_err(|_| "answer-not-json".to_owned())?;
+        match self.business_code(&value) {
+            Some(code) if !self.is_success(code) => Err(format!("code-{code}")),
+            _ => Ok((value, answer.evidence())),
+        }
+    }
+
+    fn judge(&self, answer: Answer) -> Sent {
+        let status = answer.status;
+        let reason = format!("status-{}", status.as_u16());
+        if status.is_server_error() || status.as_u16() == 429 || status.as_u16() == 408 {
+            return Sent::Retry { after: answer.retry_after, reason };
+        }
+        if let Err(reason) = answer.signed {
+            // An answer that does not prove itself proves nothing: neither delivery nor refusal.
+            return Sent::Retry { after: None, reason: reason.to_owned() };
+        }
+        let evidence = answer.evidence();
+        match &self.refusal {
+            Refusal::Status if status.is_success() => Sent::Acked { evidence },
+            Refusal::Status => Sent::Refused { reason, evidence },
+            Refusal::Code { again, .. } => {
+                let value = serde_json::from_slice::<Value>(&answer.body).ok();
+                match value.as_ref().and_then(|value| self.business_code(value)) {
+                    None => Sent::Retry { after: None, reason: "answer-without-code".to_owned() },
+                    Some(code) if self.is_success(code) => Sent::Acked { evidence },
+                    Some(code) if again.contains(&code) => Sent::Retry { after: None, reason: format!("code-{code}") },
+                    Some(code) => Sent::Refused { reason: format!("code-{code}"), evidence },
+                }
+            }
+        }
+    }
+
+    fn business_code(&self, value: &Value) -> Option<i64> {
+        match &self.refusal {
+            Refusal::Status => None,
+            Refusal::Code { pointer, .. } => value.pointer(pointer)?.as_i64(),
+        }
+    }
+
+    fn is_success(&self, code: i64) -> bool {
+        matches!(&self.refusal, Refusal::Code { success, .. } if *success == code)
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, &'static str> {
+        let uri = format!("{}{path}", self.base);
+        let mut headers = HeaderMap::new();
+        if !body.is_empty() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let digest = HeaderValue::from_str(&digest::content_digest(&body)).map_err(|_| "digest")?;
+            headers.insert(HeaderName::from_static(digest::CONTENT_DIGEST), digest);
+        }
+        let parts = RequestParts { method: &method, target_uri: &uri, headers: &headers, has_body: !body.is_empty() };
+        let nonce = httpsig::fresh_nonce(&*self.random);
+        let (fields, binding) =
+            httpsig::sign_request(&self.signing, &parts, &nonce, self.clock.now()).map_err(|_| "request-not-signed")?;
+        fields.insert_into(&mut headers);
+        let request = self.http.request(method, &uri).headers(headers).body(body);
+        let mut answer = request.send().await.map_err(|fault| reason(&fault))?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|fault| reason(&fault))? {
+            if bytes.len() + chunk.len() > ANSWER_MAX {
+                return Err("answer-too-large");
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        let parts = ResponseParts { status: answer.status(), headers: answer.headers(), has_body: !bytes.is_empty() };
+        let key = |kid: &str| self.answer_keys.iter().find(|key| key.kid() == kid).cloned();
+        let signed = if !self.answers_signed {
+            Ok(None)
+        } else if !bytes.is_empty() && digest::verify(answer.headers(), &bytes).is_err() {
+            Err("answer-digest-wrong")
+        } else {
+            let verified = httpsig::verify_response(&parts, &binding, key, self.clock.now());
+            verified.map(|one| Some(one.base)).map_err(|_| "answer-signature-wrong")
+        };
+        let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let signature = answer.headers().get(&httpsig::SIGNATURE).and_then(|value| value.to_str().ok());
+        Ok(Answer {
+            status: answer.status(),
+            signature: signature.map(str::to_owned),
+            retry_after: retry_after.map(Duration::from_secs),
+            signed,
+            body: bytes,
+        })
+    }
+}
+
+struct Answer {
+    status: http::StatusCode,
+    signature: Option<String>,
+    retry_after: Option<Duration>,
+    /// The verified signature base, where the party signs.
+    signed: Result<Option<String>, &'static str>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn evidence(&self) -> Vec<u8> {
+        let base = self.signed.as_ref().ok().cloned().flatten();
+        let head =
+            serde_json::json!({"status": self.status.as_u16(), "signature": self.signature, "signature_base": base});
+        let mut evidence = head.to_string().into_bytes();
+        evidence.push(b'\n');
+        evidence.extend_from_slice(&self.body);
+        evidence
+    }
+}
+
+fn reason(fault: &reqwest::Error) -> &'static str {
+    if fault.is_timeout() {
+        "timeout"
+    } else if fault.is_connect() {
+        "not-connected"
+    } else {
+        "connection-lost"
+    }
+}
+
+/// Reads the certificates of a party's PEM files.
+///
+/// # Errors
+/// [`PartyFault`].
+pub fn certificates(folder: &std::path::Path, files: &[String]) -> Result<Vec<CertificateDer<'static>>, PartyFault> {
+    use rustls_pki_types::pem::PemObject;
+    let mut all = Vec::new();
+    for file in files {
+        let path = folder.join(file);
+        let found = CertificateDer::pem_file_iter(&path).map_err(|fault| PartyFault::of(&path, fault))?;
+        for one in found {
+            all.push(one.map_err(|fault| PartyFault::of(&path, fault))?);
+        }
+    }
+    Ok(all)
+}
