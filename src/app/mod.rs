@@ -1,4 +1,6 @@
-//! The system clock and generator, and the command line.
+//! Configuration, wiring, the system clock and generator, the command line.
 
 pub mod command;
+pub mod config;
+pub mod gateway;
 pub mod system;

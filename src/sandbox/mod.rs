@@ -1,5 +1,7 @@
-//! What a machine without any server needs to run the whole channel: a private PostgreSQL and a throw-away PKI.
-//! A default cargo feature, absent from a shipped package. Nothing in the rooms below depends on it.
+//! What a demo and tests need and a shipped package does not: a private PostgreSQL, a throw-away PKI, a stand of both, and
+//! systems that call it.
 
 pub mod pki;
 pub mod postgres;
+pub mod stand;
+pub mod system;

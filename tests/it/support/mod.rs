@@ -1,5 +1,7 @@
 //! The private server that all tests of this process share, fresh databases on it, and messages to store.
 
+pub(crate) mod gateway;
+
 use aws_lc_rs::signature::Ed25519KeyPair;
 use onechannel::{
     app::system::{SystemClock, SystemRandom},
@@ -32,6 +34,8 @@ pub(crate) struct Databases {
     pub(crate) owner: PgPool,
     /// The channel database as superuser.
     pub(crate) url: String,
+    /// The vault database as superuser.
+    pub(crate) vault_url: String,
 }
 
 impl Databases {
@@ -53,7 +57,7 @@ impl Databases {
         let owner = store::pool(&channel, 2).unwrap();
         store::migrate(&owner, &store::pool(&vault, 2).unwrap()).await.unwrap();
         let as_app = |url: &str| store::pool(&format!("{url}?options[role]=onechannel_app"), 4).unwrap();
-        Self { channel: as_app(&channel), vault: as_app(&vault), owner, url: channel }
+        Self { channel: as_app(&channel), vault: as_app(&vault), owner, url: channel, vault_url: vault }
     }
 }
 

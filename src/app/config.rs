@@ -1,0 +1,161 @@
+//! The configuration file of `onechannel serve`: TOML, unknown keys refused, units in names, secrets by path.
+
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// The whole file. Relative paths are relative to it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Our address as callers write it, `https://host:port`: issuer and audience of tokens.
+    pub external: String,
+    /// Other `host:port` under which callers may address us.
+    #[serde(default)]
+    pub also_known_as: Vec<String>,
+    /// Name of the gateway in log origins.
+    pub log_name: String,
+    /// Where the channel port listens.
+    pub channel_listen: SocketAddr,
+    /// Where the ministry port listens.
+    pub ministry_listen: SocketAddr,
+    /// Where the operations port listens: loopback.
+    pub ops_listen: SocketAddr,
+    /// The folder of schemas.
+    pub schemas: PathBuf,
+    /// The folder of parties.
+    pub partners: PathBuf,
+    /// Databases.
+    pub database: Database,
+    /// Certificates.
+    pub tls: Tls,
+    /// Keys.
+    pub keys: Keys,
+    /// Addresses of partners' systems that differ from their profiles.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, String>,
+    /// Officers.
+    pub ministry: Ministry,
+    /// Delivery.
+    #[serde(default)]
+    pub delivery: Delivery,
+}
+
+/// Databases.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://` of the channel database, as a member of `onechannel_app`.
+    pub channel: String,
+    /// `postgres://` of the vault database.
+    pub vault: String,
+    /// Connections to each.
+    #[serde(default = "connections")]
+    pub connections: u32,
+}
+
+fn connections() -> u32 {
+    8
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Database(..)")
+    }
+}
+
+/// Certificates, PEM.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Server certificate chain.
+    pub chain: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Client certificate chain for calls to partners.
+    pub client_chain: PathBuf,
+    /// Its key.
+    pub client_key: PathBuf,
+}
+
+/// Keys.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// Message-signing key, PKCS#8 PEM.
+    pub signing: PathBuf,
+    /// Its key id.
+    pub signing_kid: String,
+    /// Key-encryption key of the vault: 64 hex digits.
+    pub encryption: PathBuf,
+    /// Its epoch.
+    pub encryption_epoch: i32,
+    /// Key of blind tokens: 64 hex digits.
+    pub tokens: PathBuf,
+    /// A folder with one Ed25519 seed for each log, `<corridor>.seed`: 64 hex digits.
+    pub logs: PathBuf,
+}
+
+/// Officers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ministry {
+    /// Issuer of officers' tokens.
+    pub issuer: String,
+    /// Audience that they must carry.
+    pub audience: String,
+    /// The issuer's public keys, PEM by key id.
+    pub keys: BTreeMap<String, PathBuf>,
+}
+
+/// Delivery to partners.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Delivery {
+    /// A lease ends after this.
+    pub lease_s: u32,
+    /// Longest pause between two tries.
+    pub pause_max_s: u32,
+    /// A message is parked when it could not be delivered for this long.
+    pub park_after_s: u32,
+    /// Messages under way to one party at the same moment.
+    pub parallel: u32,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self { lease_s: 60, pause_max_s: 300, park_after_s: 3 * 24 * 3_600, parallel: 16 }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A sentence that names file, line and key.
+    pub fn read(file: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(file).map_err(|fault| format!("{}: {fault}", file.display()))?;
+        let mut config: Self = toml::from_str(&text).map_err(|fault| format!("{}: {fault}", file.display()))?;
+        let base = file.parent().unwrap_or(Path::new(".")).to_owned();
+        let Tls { chain, key, client_chain, client_key } = &mut config.tls;
+        let Keys { signing, encryption, tokens, logs, .. } = &mut config.keys;
+        let paths = [&mut config.schemas, &mut config.partners, chain, key, client_chain, client_key, signing];
+        let paths = paths.into_iter().chain([encryption, tokens, logs]).chain(config.ministry.keys.values_mut());
+        paths.for_each(|path| *path = base.join(&*path));
+        Ok(config)
+    }
+}
+
+/// A key of 32 bytes from a file of 64 hex digits.
+///
+/// # Errors
+/// A sentence that names the file, never its content.
+pub fn hex_key(path: &Path) -> Result<[u8; 32], String> {
+    let text = fs::read_to_string(path).map_err(|fault| format!("{}: {fault}", path.display()))?;
+    let bytes = hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| format!("{}: not 64 hex digits", path.display()))
+}

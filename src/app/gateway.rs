@@ -1,0 +1,161 @@
+//! From a configuration to a running gateway: the one place where rooms are wired together.
+
+use super::{
+    config::{Config, hex_key},
+    system::{SystemClock, SystemRandom},
+};
+use crate::{
+    client,
+    exchange::{self, Gateway},
+    http::{self, Limits, Port},
+    ledger::note::NoteSigner,
+    partner::{Parties, Party},
+    schema::Schemas,
+    store::{
+        self,
+        journal::{DOMESTIC, Journal, JournalHandle},
+    },
+    trust::{
+        anchors::{PartyAnchors, TrustStore},
+        keys::SigningKey,
+        tls,
+        token::{TokenCache, TokenIssuer, TokenVerifier},
+    },
+    vault::{KeyEncryption, TokenKey},
+};
+use aws_lc_rs::signature::Ed25519KeyPair;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject};
+use std::{fmt::Display, path::Path, sync::Arc};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+/// Verified tokens remembered.
+const TOKENS_REMEMBERED: usize = 10_000;
+
+/// Why it does not start: every fault found, a line each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct StartFaults(pub Vec<String>);
+
+impl StartFaults {
+    fn of(fault: impl Display) -> Self {
+        Self(vec![fault.to_string()])
+    }
+
+    fn all<F: Display>(faults: &[F]) -> Self {
+        Self(faults.iter().map(ToString::to_string).collect())
+    }
+}
+
+/// A gateway that runs until it is stopped.
+pub struct Running {
+    /// The use cases.
+    pub gateway: Arc<Gateway>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Lets running requests finish and ends.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Builds the use cases from a configuration.
+///
+/// # Errors
+/// [`StartFaults`].
+pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
+    let schemas = Schemas::load(&config.schemas).map_err(|faults| StartFaults::all(&faults))?;
+    let parties = Parties::load(&config.partners).map_err(|faults| StartFaults::all(&faults))?;
+    let anchors: Vec<PartyAnchors> = parties.all().map(|party| anchors(party)).collect::<Result<_, _>>()?;
+    let trust = TrustStore::new(&anchors).map_err(StartFaults::of)?;
+    let environment = &parties.home.profile.environment;
+    if let Some(other) = parties.partners.values().find(|party| party.profile.environment != *environment) {
+        return Err(StartFaults::of(format!("{} is not of the environment {environment}", other.code())));
+    }
+    let origin = format!("{}/{environment}", config.log_name);
+    let logs = parties.partners.keys().map(String::as_str).chain([DOMESTIC]);
+    let signers = logs.map(|log| Ok((log.to_owned(), log_signer(config, &origin, log)?)));
+    let key = |path: &Path| hex_key(path).map_err(StartFaults::of);
+    let journal = Arc::new(Journal {
+        channel: store::pool(&config.database.channel, config.database.connections).map_err(StartFaults::of)?,
+        vault: store::pool(&config.database.vault, config.database.connections).map_err(StartFaults::of)?,
+        kek: KeyEncryption::new(config.keys.encryption_epoch, key(&config.keys.encryption)?),
+        tokens: TokenKey::new(&key(&config.keys.tokens)?),
+        signers: signers.collect::<Result<_, StartFaults>>()?,
+        origin,
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+    });
+    let policies = exchange::policies(&schemas, &parties);
+    exchange::keep_policies(&journal, &policies).await.map_err(StartFaults::of)?;
+    let pem = std::fs::read(&config.keys.signing)
+        .map_err(|f| StartFaults::of(format!("{}: {f}", config.keys.signing.display())))?;
+    let signing = Arc::new(SigningKey::from_pkcs8_pem(Some(&config.keys.signing_kid), &pem).map_err(StartFaults::of)?);
+    let own_keys = vec![Arc::new(signing.verifying_key().clone())];
+    Ok(Arc::new(Gateway {
+        schemas: Arc::new(schemas),
+        parties: Arc::new(parties),
+        trust: Arc::new(trust),
+        issuer: TokenIssuer::new(signing.clone(), &config.external, &config.external),
+        verifier: TokenVerifier::new(own_keys, &config.external, &config.external, TokenCache::new(TOKENS_REMEMBERED)),
+        signing,
+        name: config.external.clone(),
+        queue: JournalHandle::start(journal.clone()),
+        journal,
+        policies: policies.into_iter().map(|(corridor, (_, digest))| (corridor, digest)).collect(),
+    }))
+}
+
+/// Starts every port and loop.
+///
+/// # Errors
+/// [`StartFaults`].
+pub async fn start(config: &Config) -> Result<Running, StartFaults> {
+    let gateway = assemble(config).await?;
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let listener = TcpListener::bind(config.channel_listen).await;
+    let listener = listener.map_err(|fault| StartFaults::of(format!("{}: {fault}", config.channel_listen)))?;
+    let (chain, key) = pair(&config.tls.chain, &config.tls.key)?;
+    let clock = gateway.journal.clock.clone();
+    let tls = tls::server_config(gateway.trust.clone(), chain, key, clock).map_err(StartFaults::of)?;
+    let own = config.external.trim_start_matches("https://").to_owned();
+    let authorities = [own].into_iter().chain(config.also_known_as.clone()).collect();
+    let port = Arc::new(Port::new(gateway.clone(), Limits::default(), authorities));
+    tasks.spawn(http::listener::serve(port, listener, tls, stopped));
+    Ok(Running { gateway, stop, tasks })
+}
+
+fn anchors(party: &Party) -> Result<PartyAnchors, StartFaults> {
+    let trust = &party.profile.trust;
+    let crls = trust.crls.iter().map(|file| {
+        let path = party.folder.join(file);
+        CertificateRevocationListDer::from_pem_file(&path).map_err(|fault| format!("{}: {fault}", path.display()))
+    });
+    Ok(PartyAnchors {
+        party: party.code().to_owned(),
+        roots: client::certificates(&party.folder, &trust.roots).map_err(StartFaults::of)?,
+        crls: crls.collect::<Result<_, _>>().map_err(StartFaults::of)?,
+        crl_grace: time::Duration::hours(trust.crl_grace_h.into()),
+    })
+}
+
+fn log_signer(config: &Config, origin: &str, log: &str) -> Result<NoteSigner, StartFaults> {
+    let seed = hex_key(&config.keys.logs.join(format!("{log}.seed"))).map_err(StartFaults::of)?;
+    let key = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(StartFaults::of)?;
+    Ok(NoteSigner::new(&format!("{origin}/{log}"), key))
+}
+
+/// A certificate chain and its key.
+///
+/// # Errors
+/// [`StartFaults`], naming the file.
+pub fn pair(chain: &Path, key: &Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), StartFaults> {
+    let named = |path: &Path, fault: &dyn Display| StartFaults::of(format!("{}: {fault}", path.display()));
+    let certificates = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = certificates.map_err(|fault| named(chain, &fault))?;
+    Ok((certificates, PrivateKeyDer::from_pem_file(key).map_err(|fault| named(key, &fault))?))
+}
