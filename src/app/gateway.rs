@@ -2,14 +2,15 @@
 
 use super::{
     config::{Config, hex_key},
+    loops,
     system::{SystemClock, SystemRandom},
 };
 use crate::{
-    client,
-    exchange::{self, Gateway},
+    client::{self, Own, PartyClient},
+    exchange::{self, Gateway, deliver::Pace},
     http::{self, Limits, Port},
     ledger::note::NoteSigner,
-    partner::{Parties, Party},
+    partner::{Parties, Party, formats::Formats},
     schema::Schemas,
     store::{
         self,
@@ -17,7 +18,7 @@ use crate::{
     },
     trust::{
         anchors::{PartyAnchors, TrustStore},
-        keys::SigningKey,
+        keys::{SigningKey, VerifyingKey},
         tls,
         token::{TokenCache, TokenIssuer, TokenVerifier},
     },
@@ -25,7 +26,7 @@ use crate::{
 };
 use aws_lc_rs::signature::Ed25519KeyPair;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject};
-use std::{fmt::Display, path::Path, sync::Arc};
+use std::{collections::HashMap, fmt::Display, path::Path, sync::Arc};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 /// Verified tokens remembered.
@@ -69,6 +70,11 @@ impl Running {
 pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
     let schemas = Schemas::load(&config.schemas).map_err(|faults| StartFaults::all(&faults))?;
     let parties = Parties::load(&config.partners).map_err(|faults| StartFaults::all(&faults))?;
+    let mut formats = HashMap::new();
+    for party in parties.all() {
+        let found = Formats::load(party, &schemas).map_err(|faults| StartFaults::all(&faults))?;
+        formats.insert(party.code().to_owned(), found);
+    }
     let anchors: Vec<PartyAnchors> = parties.all().map(|party| anchors(party)).collect::<Result<_, _>>()?;
     let trust = TrustStore::new(&anchors).map_err(StartFaults::of)?;
     let environment = &parties.home.profile.environment;
@@ -96,6 +102,7 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
     let signing = Arc::new(SigningKey::from_pkcs8_pem(Some(&config.keys.signing_kid), &pem).map_err(StartFaults::of)?);
     let own_keys = vec![Arc::new(signing.verifying_key().clone())];
     Ok(Arc::new(Gateway {
+        formats,
         schemas: Arc::new(schemas),
         parties: Arc::new(parties),
         trust: Arc::new(trust),
@@ -125,7 +132,22 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
     let own = config.external.trim_start_matches("https://").to_owned();
     let authorities = [own].into_iter().chain(config.also_known_as.clone()).collect();
     let port = Arc::new(Port::new(gateway.clone(), Limits::default(), authorities));
-    tasks.spawn(http::listener::serve(port, listener, tls, stopped));
+    tasks.spawn(http::listener::serve(port, listener, tls, stopped.clone()));
+    for party in gateway.parties.partners.values() {
+        let Some(client) = party_client(config, &gateway, party)? else { continue };
+        tasks.spawn(loops::deliver(
+            gateway.clone(),
+            party.code().to_owned(),
+            client.clone(),
+            pace(config),
+            stopped.clone(),
+        ));
+        let from = gateway.parties.clients.values().find(|one| one.party.code() == party.code()).cloned();
+        if let (Some(poll), Some(from)) = (party.profile.poll.clone(), from) {
+            tasks.spawn(loops::poll(gateway.clone(), from, client, poll, stopped.clone()));
+        }
+    }
+    tasks.spawn(loops::housekeeping(gateway.clone(), stopped));
     Ok(Running { gateway, stop, tasks })
 }
 
@@ -158,4 +180,40 @@ pub fn pair(chain: &Path, key: &Path) -> Result<(Vec<CertificateDer<'static>>, P
     let certificates = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let certificates = certificates.map_err(|fault| named(chain, &fault))?;
     Ok((certificates, PrivateKeyDer::from_pem_file(key).map_err(|fault| named(key, &fault))?))
+}
+
+fn pace(config: &Config) -> Pace {
+    let delivery = &config.delivery;
+    let seconds = |s: u32| time::Duration::seconds(s.into());
+    Pace {
+        lease: seconds(delivery.lease_s),
+        pause_max: seconds(delivery.pause_max_s),
+        park_after: seconds(delivery.park_after_s),
+        parallel: delivery.parallel as usize,
+    }
+}
+
+fn party_client(config: &Config, gateway: &Gateway, party: &Party) -> Result<Option<Arc<PartyClient>>, StartFaults> {
+    let Some(outbound) = &party.profile.outbound else { return Ok(None) };
+    let (chain, key) = pair(&config.tls.client_chain, &config.tls.client_key)?;
+    let roots = client::certificates(&party.folder, &outbound.roots).map_err(StartFaults::of)?;
+    let keys = outbound.answer_key.iter().map(|key| {
+        let file = party.folder.join(&key.file);
+        let pem = std::fs::read(&file).map_err(|fault| format!("{}: {fault}", file.display()))?;
+        VerifyingKey::from_spki_pem(&key.kid, &pem)
+            .map(Arc::new)
+            .map_err(|fault| format!("{}: {fault}", file.display()))
+    });
+    let keys = keys.collect::<Result<_, String>>().map_err(StartFaults::of)?;
+    let own = Own {
+        chain,
+        key,
+        signing: gateway.signing.clone(),
+        clock: gateway.journal.clock.clone(),
+        random: gateway.journal.random.clone(),
+    };
+    let base = config.endpoints.get(party.code()).unwrap_or(&outbound.base);
+    let client = PartyClient::new(own, outbound, party.profile.assurance, &roots, keys, base);
+    let client = client.map_err(|fault| StartFaults::of(format!("partner {}: {fault}", party.code())))?;
+    Ok(Some(Arc::new(client)))
 }

@@ -1,5 +1,6 @@
 //! Facts, the fold, identifiers, names and calendars. No I/O, no SQL, no serde derive, no knowledge of any party.
 
+pub mod calendars;
 pub mod clock;
 pub mod facts;
 pub mod fold;

@@ -4,15 +4,18 @@
 //! [`crate::client`]. It knows no HTTP framework and no country.
 
 pub mod caller;
+pub mod deliver;
 pub mod evidence;
+pub mod inbox;
 pub mod intake;
 pub mod mailbox;
+pub mod poll;
 pub mod tokens;
 
 use crate::{
     domain::clock::{Clock, Random, uuid_v7},
     message::problem::{Problem, ProblemKind},
-    partner::Parties,
+    partner::{Parties, formats::Formats},
     schema::Schemas,
     store::{
         StoreFault, access,
@@ -35,6 +38,8 @@ pub struct Gateway {
     pub schemas: Arc<Schemas>,
     /// Who the parties are.
     pub parties: Arc<Parties>,
+    /// Each party's wire records.
+    pub formats: HashMap<String, Formats>,
     /// Whose certificates are believed.
     pub trust: Arc<TrustStore>,
     /// Signs our answers and requests.

@@ -5,6 +5,7 @@
 
 mod answer;
 mod discovery;
+mod inbox;
 mod ledger;
 pub mod listener;
 mod mailbox;
@@ -81,6 +82,7 @@ pub fn router(port: Arc<Port>) -> Router {
     let signed = Router::new()
         .route("/v1/messages", get(mailbox::read).post(messages::submit))
         .route("/v1/messages/ack", post(mailbox::acknowledge))
+        .route("/v1/inbox/{route}", post(inbox::submit))
         .route("/v1/messages/{id}", get(messages::status))
         .route("/v1/messages/{id}/receipt", get(messages::receipt))
         .route_layer(middleware::from_fn_with_state(port.clone(), signed::sign_answers));

@@ -3,6 +3,8 @@
 //! Everything comes from the folders below `partners/`; no code here or elsewhere knows a country. Files are read and checked
 //! in one go; what the network does with them is for the rooms above.
 
+pub mod formats;
+pub mod mapping;
 pub mod profile;
 pub mod release;
 

@@ -6,9 +6,10 @@
 pub mod catalogue;
 pub mod fields;
 mod violations;
+pub mod wire;
 
 use crate::{
-    domain::identifiers,
+    domain::{calendars::HijriDate, identifiers},
     message::{event, problem::Fault},
     vault::sha256,
 };
@@ -244,13 +245,7 @@ fn compile(registry: &Registry<'_>, schema: &Value) -> Result<Validator, String>
 }
 
 fn is_hijri_date(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let [year, month, day] = parts.as_slice() else { return false };
-    let number = |text: &str, length: usize| (text.len() == length).then(|| text.parse::<u16>().ok()).flatten();
-    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else {
-        return false;
-    };
-    (1300..=1600).contains(&year) && (1..=12).contains(&month) && (1..=30).contains(&day)
+    !text.contains('/') && HijriDate::parse(text).is_some()
 }
 
 fn read_toml<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, SchemaFault> {

@@ -1,0 +1,96 @@
+//! Background loops: each does one round, again and again, until it is told to stop. A round carries no state over, so that a
+//! restart in the middle of one is nothing special.
+
+use crate::{
+    client::PartyClient,
+    exchange::{
+        Gateway,
+        deliver::{self, Pace},
+        poll,
+    },
+    partner::{Client, profile::Poll},
+    store::{access, journal::DOMESTIC},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// Pause of a loop that found nothing to do.
+const IDLE: Duration = Duration::from_millis(100);
+/// Pause after a fault.
+const AFTER_FAULT: Duration = Duration::from_secs(1);
+
+/// Waits; `false` when it is time to stop.
+async fn pause(stop: &mut watch::Receiver<bool>, time: Duration) -> bool {
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => false,
+        () = tokio::time::sleep(time) => true,
+    }
+}
+
+/// Tells one party what is due.
+pub(super) async fn deliver(
+    gateway: Arc<Gateway>,
+    party: String,
+    client: Arc<PartyClient>,
+    pace: Pace,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let time = match deliver::round(&gateway, &party, &client, pace).await {
+            Ok(0) => IDLE,
+            Ok(_) => Duration::ZERO,
+            Err(fault) => {
+                tracing::error!(party, %fault, "a round of deliveries failed");
+                AFTER_FAULT
+            }
+        };
+        if !pause(&mut stop, time).await {
+            return;
+        }
+    }
+}
+
+/// Asks one party for its records.
+pub(super) async fn poll(
+    gateway: Arc<Gateway>,
+    from: Arc<Client>,
+    client: Arc<PartyClient>,
+    poll: Poll,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let time = match poll::round(&gateway, &from, &client, &poll).await {
+            Ok(polled) => {
+                tracing::debug!(party = from.party.code(), records = polled.records, "polled");
+                Duration::from_secs(poll.every_s.into())
+            }
+            Err(fault) => {
+                tracing::warn!(party = from.party.code(), %fault, "a poll ended early");
+                AFTER_FAULT
+            }
+        };
+        if !pause(&mut stop, time).await {
+            return;
+        }
+    }
+}
+
+/// Gives look-ups their leaves and forgets what may be forgotten.
+pub(super) async fn housekeeping(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
+    let mut rounds = 0u32;
+    loop {
+        let going_on = pause(&mut stop, Duration::from_millis(500)).await;
+        if let Err(fault) = gateway.journal.log_lookups(gateway.policy(DOMESTIC)).await {
+            tracing::error!(%fault, "look-ups did not get their leaves");
+        }
+        if rounds.is_multiple_of(120)
+            && let Err(fault) = access::prune(&gateway.journal.channel, gateway.now()).await
+        {
+            tracing::error!(%fault, "used-up nonces were not forgotten");
+        }
+        rounds = rounds.wrapping_add(1);
+        if !going_on {
+            return;
+        }
+    }
+}
