@@ -134,7 +134,7 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
     let port = Arc::new(Port::new(gateway.clone(), Limits::default(), authorities));
     tasks.spawn(http::listener::serve(port, listener, tls, stopped.clone()));
     for party in gateway.parties.partners.values() {
-        let Some(client) = party_client(config, &gateway, party)? else { continue };
+        let Some(client) = party_client(config, &gateway, party.code(), None)? else { continue };
         tasks.spawn(loops::deliver(
             gateway.clone(),
             party.code().to_owned(),
@@ -193,7 +193,17 @@ fn pace(config: &Config) -> Pace {
     }
 }
 
-fn party_client(config: &Config, gateway: &Gateway, party: &Party) -> Result<Option<Arc<PartyClient>>, StartFaults> {
+/// The client of a partner; `base` overrides both profile and configuration.
+///
+/// # Errors
+/// [`StartFaults`].
+pub fn party_client(
+    config: &Config,
+    gateway: &Gateway,
+    party: &str,
+    base: Option<&str>,
+) -> Result<Option<Arc<PartyClient>>, StartFaults> {
+    let Some(party) = gateway.parties.party(party) else { return Ok(None) };
     let Some(outbound) = &party.profile.outbound else { return Ok(None) };
     let (chain, key) = pair(&config.tls.client_chain, &config.tls.client_key)?;
     let roots = client::certificates(&party.folder, &outbound.roots).map_err(StartFaults::of)?;
@@ -212,7 +222,7 @@ fn party_client(config: &Config, gateway: &Gateway, party: &Party) -> Result<Opt
         clock: gateway.journal.clock.clone(),
         random: gateway.journal.random.clone(),
     };
-    let base = config.endpoints.get(party.code()).unwrap_or(&outbound.base);
+    let base = base.unwrap_or(config.endpoints.get(party.code()).unwrap_or(&outbound.base));
     let client = PartyClient::new(own, outbound, party.profile.assurance, &roots, keys, base);
     let client = client.map_err(|fault| StartFaults::of(format!("partner {}: {fault}", party.code())))?;
     Ok(Some(Arc::new(client)))

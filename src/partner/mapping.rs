@@ -4,7 +4,7 @@
 //! table serves both directions. What a row cannot carry back is declared `lossy`. Whether the result satisfies a schema is
 //! for [`crate::schema`]; wire fields that no row names are ignored.
 
-pub mod codec;
+pub(crate) mod codec;
 
 use super::PartyFault;
 use codec::Codec;

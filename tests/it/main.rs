@@ -4,6 +4,7 @@
 
 mod channel;
 mod commands;
+mod contracts;
 mod journal;
 mod keys;
 mod postgres;

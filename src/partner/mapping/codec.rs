@@ -20,7 +20,7 @@ const ISO_TIME: Format = format_description!("[year]-[month]-[day]T[hour]:[minut
 
 /// How one value looks on the wire.
 #[derive(Debug)]
-pub(super) enum Codec {
+pub(crate) enum Codec {
     Text,
     UpperName,
     Digits,
@@ -37,7 +37,7 @@ pub(super) enum Codec {
 }
 
 /// A wire value that says nothing.
-pub(super) fn is_missing(value: &Value) -> bool {
+pub(crate) fn is_missing(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => matches!(text.trim(), "" | "-"),
@@ -46,7 +46,7 @@ pub(super) fn is_missing(value: &Value) -> bool {
 }
 
 impl Codec {
-    pub(super) fn new(
+    pub(crate) fn new(
         name: &str,
         zone: UtcOffset,
         table: Option<BTreeMap<String, String>>,
@@ -80,7 +80,7 @@ impl Codec {
     }
 
     /// From the wire.
-    pub(super) fn read(&self, value: &Value) -> Result<Value, &'static str> {
+    pub(crate) fn read(&self, value: &Value) -> Result<Value, &'static str> {
         match self {
             Self::Integer => value.as_i64().map(Value::from).ok_or("whole number"),
             Self::Number => value.as_f64().and(Some(value.clone())).ok_or("number"),
@@ -116,7 +116,7 @@ impl Codec {
     }
 
     /// To the wire.
-    pub(super) fn write(&self, value: &Value) -> Result<Value, &'static str> {
+    pub(crate) fn write(&self, value: &Value) -> Result<Value, &'static str> {
         let text = || value.as_str().ok_or("text");
         match self {
             Self::Text | Self::Digits => Ok(text()?.into()),
