@@ -3,9 +3,13 @@
 
 #[cfg(feature = "sandbox")]
 mod bench;
+mod check;
+#[cfg(feature = "sandbox")]
+mod demo;
 mod ledger;
 mod migrate;
 mod receipt;
+mod serve;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -20,6 +24,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The whole thing on one machine, nothing to set up
+    #[cfg(feature = "sandbox")]
+    Demo(Box<demo::Arguments>),
+    /// The gateway
+    Serve(serve::Arguments),
+    /// Finds every fault of configuration, parties and schemas
+    Check(check::Arguments),
     /// Brings both databases up to date
     Migrate(migrate::Arguments),
     /// Checks the audit ledger
@@ -56,6 +67,9 @@ pub enum CommandFault {
     #[cfg(feature = "sandbox")]
     #[error("bench: {0}")]
     Bench(String),
+    /// It does not start.
+    #[error("{0}")]
+    Start(String),
     /// The database.
     #[error(transparent)]
     Store(#[from] crate::store::StoreFault),
@@ -68,6 +82,10 @@ impl Cli {
     /// Runs the command.
     pub async fn run(self) -> ExitCode {
         let done = match self.command {
+            #[cfg(feature = "sandbox")]
+            Command::Demo(arguments) => arguments.run().await,
+            Command::Serve(arguments) => arguments.run().await,
+            Command::Check(arguments) => arguments.run().await,
             Command::Migrate(arguments) => arguments.run().await,
             Command::Ledger(command) => command.run().await,
             Command::Receipt(command) => command.run(),
@@ -99,4 +117,13 @@ fn read_keys(path: &std::path::Path) -> Result<Vec<crate::ledger::note::Verifier
                 .map_err(|fault| CommandFault::Content(path.into(), format!("line {}: {fault}", n + 1)))
         })
         .collect()
+}
+
+/// Starts logging to the error stream; `RUST_LOG` overrides `level`. Lines are JSON unless a person is looking.
+fn log(level: &str) {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() { builder.init() } else { builder.json().init() }
 }

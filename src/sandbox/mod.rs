@@ -3,7 +3,10 @@
 
 pub mod contract;
 pub mod mock;
+pub mod officer;
 pub mod pki;
+pub mod population;
 pub mod postgres;
+pub mod report;
 pub mod stand;
 pub mod system;

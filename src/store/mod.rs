@@ -85,3 +85,17 @@ pub async fn migrate(channel: &PgPool, vault: &PgPool) -> Result<(), StoreFault>
     VAULT_MIGRATIONS.run(vault).await?;
     Ok(())
 }
+
+/// Creates databases on a server, as a role that may.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn create_databases(url: &str, names: &[String]) -> Result<(), StoreFault> {
+    let pool = pool(url, 1)?;
+    for name in names {
+        // A name cannot be a parameter; these are ours, of letters, digits and underscores.
+        let statement = sqlx::AssertSqlSafe(format!("create database \"{}\"", name.replace('"', "")));
+        sqlx::query(statement).execute(&pool).await?;
+    }
+    Ok(())
+}

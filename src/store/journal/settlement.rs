@@ -58,18 +58,45 @@ pub struct Settlement {
     pub assurance: String,
 }
 
+/// A settled row and its leaf.
+struct Settled<'s> {
+    one: &'s Settlement,
+    key: Uuid,
+    line: String,
+    sealed: Option<Vec<u8>>,
+}
+
 impl Journal {
     /// Settles deliveries; gives the number settled. A row whose lease was lost meanwhile is left to who holds it now.
     ///
     /// # Errors
     /// [`StoreFault`], after which none is known to be settled: they will be tried again.
     pub async fn settle(&self, settlements: &[Settlement]) -> Result<usize, StoreFault> {
+        let mut tried = 1;
+        loop {
+            match self.settle_once(settlements).await {
+                Err(StoreFault::Database(fault)) if tried < super::TRIES && super::disturbed(&fault) => tried += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn settle_once(&self, settlements: &[Settlement]) -> Result<usize, StoreFault> {
         let now = self.clock.now();
         let mut transaction = self.channel.begin().await?;
         let column = |text: fn(&Settlement) -> String| settlements.iter().map(text).collect::<Vec<String>>();
         let seqs: Vec<i64> = settlements.iter().map(|one| one.seq).collect();
         let leases: Vec<Option<Uuid>> = settlements.iter().map(|one| one.lease).collect();
         let reasons: Vec<Option<String>> = settlements.iter().map(|one| one.reason.clone()).collect();
+        // Locked in one order, so that two acknowledgements of the same rows do not wait for each other.
+        sqlx::query!(
+            "select d.seq from deliveries d join unnest($1::text[], $2::bigint[]) as t (party, seq) using (party, seq)
+             order by d.party, d.seq for update of d",
+            &column(|one| one.party.clone()),
+            &seqs
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
         let rows = sqlx::query!(
             r#"update deliveries d set state = t.state, reason = t.reason, settled_at = $6, lease_token = null
                from unnest($1::text[], $2::bigint[], $3::uuid[], $4::text[], $5::text[]) with ordinality
@@ -88,7 +115,7 @@ impl Journal {
         .await?;
         let key_ids: Vec<Uuid> = rows.iter().map(|row| row.key).collect();
         let keys = vault_keys::find(&self.vault, &self.kek, &key_ids).await?;
-        let mut by_log: BTreeMap<String, Vec<(&Settlement, Uuid, String, Option<Vec<u8>>)>> = BTreeMap::new();
+        let mut by_log: BTreeMap<String, Vec<Settled<'_>>> = BTreeMap::new();
         for row in &rows {
             let one = &settlements[(row.n - 1) as usize];
             let id = uuid_v7(&*self.clock, &*self.random);
@@ -111,16 +138,17 @@ impl Journal {
                 assurance: one.assurance.clone(),
                 commitment: commitment(&opening, &one.answer),
             };
-            by_log.entry(row.log.clone()).or_default().push((one, row.key, entry.encode(), sealed));
+            let line = entry.encode();
+            by_log.entry(row.log.clone()).or_default().push(Settled { one, key: row.key, line, sealed });
         }
         for (log, entries) in by_log {
             let signer = self.signer(&log)?;
-            let lines: Vec<String> = entries.iter().map(|entry| entry.2.clone()).collect();
+            let lines: Vec<String> = entries.iter().map(|entry| entry.line.clone()).collect();
             let appended = ledger::append(&mut transaction, &log, &lines, signer, now).await?;
-            let parties: Vec<String> = entries.iter().map(|entry| entry.0.party.clone()).collect();
-            let seqs: Vec<i64> = entries.iter().map(|entry| entry.0.seq).collect();
-            let keys: Vec<Uuid> = entries.iter().map(|entry| entry.1).collect();
-            let answers: Vec<Option<Vec<u8>>> = entries.into_iter().map(|entry| entry.3).collect();
+            let parties: Vec<String> = entries.iter().map(|entry| entry.one.party.clone()).collect();
+            let seqs: Vec<i64> = entries.iter().map(|entry| entry.one.seq).collect();
+            let keys: Vec<Uuid> = entries.iter().map(|entry| entry.key).collect();
+            let answers: Vec<Option<Vec<u8>>> = entries.into_iter().map(|entry| entry.sealed).collect();
             sqlx::query!(
                 "update deliveries d set answer = t.answer, key_id = t.key, log = $5, leaf = $6 + t.n - 1
                  from unnest($1::text[], $2::bigint[], $3::uuid[], $4::bytea[]) with ordinality as t (party, seq, key, answer, n)
