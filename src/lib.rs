@@ -34,6 +34,7 @@
 //! | [`schema`] | `schemas/` compiled: catalogue, validators, field table |
 //! | [`partner`] | profiles, release rules |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
+//! | [`access`] | officers and the purposes they may state |
 //! | [`store`] | the only SQL: journal, ledger rows, keys |
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
 //! | [`exchange`] | one file a use case: callers, intake |
@@ -54,6 +55,7 @@
 //! bytes, the opening shows that the entry commits to exactly these. [`store::ledger::check`] recomputes a whole log from its
 //! first leaf and names what does not hold.
 
+pub mod access;
 pub mod app;
 pub mod client;
 pub mod domain;

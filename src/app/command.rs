@@ -6,6 +6,7 @@ mod bench;
 mod check;
 #[cfg(feature = "sandbox")]
 mod demo;
+mod erase;
 mod ledger;
 mod migrate;
 mod receipt;
@@ -31,6 +32,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Finds every fault of configuration, parties and schemas
     Check(check::Arguments),
+    /// Destroys the keys of one person
+    Erase(erase::Arguments),
     /// Brings both databases up to date
     Migrate(migrate::Arguments),
     /// Checks the audit ledger
@@ -86,6 +89,7 @@ impl Cli {
             Command::Demo(arguments) => arguments.run().await,
             Command::Serve(arguments) => arguments.run().await,
             Command::Check(arguments) => arguments.run().await,
+            Command::Erase(arguments) => arguments.run().await,
             Command::Migrate(arguments) => arguments.run().await,
             Command::Ledger(command) => command.run().await,
             Command::Receipt(command) => command.run(),

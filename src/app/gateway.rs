@@ -6,9 +6,10 @@ use super::{
     system::{SystemClock, SystemRandom},
 };
 use crate::{
+    access::Issuer,
     client::{self, Own, PartyClient},
     exchange::{self, Gateway, deliver::Pace},
-    http::{self, Limits, Port},
+    http::{self, Limits, Port, ministry::Ministry},
     ledger::note::NoteSigner,
     partner::{Parties, Party, formats::Formats},
     schema::Schemas,
@@ -147,7 +148,22 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
             tasks.spawn(loops::poll(gateway.clone(), from, client, poll, stopped.clone()));
         }
     }
-    tasks.spawn(loops::housekeeping(gateway.clone(), stopped));
+    tasks.spawn(loops::housekeeping(gateway.clone(), stopped.clone()));
+    let ministry = Arc::new(Ministry { gateway: gateway.clone(), issuer: officers(config, &gateway)? });
+    for (address, routes) in [
+        (config.ministry_listen, http::ministry::router(ministry)),
+        (config.ops_listen, http::ministry::operations(gateway.clone())),
+    ] {
+        let listener =
+            TcpListener::bind(address).await.map_err(|fault| StartFaults::of(format!("{address}: {fault}")))?;
+        let mut stopped = stopped.clone();
+        tasks.spawn(async move {
+            let end = async move { drop(stopped.wait_for(|stop| *stop).await) };
+            if let Err(fault) = axum::serve(listener, routes).with_graceful_shutdown(end).await {
+                tracing::error!(%address, %fault, "a port ended");
+            }
+        });
+    }
     Ok(Running { gateway, stop, tasks })
 }
 
@@ -226,4 +242,17 @@ pub fn party_client(
     let client = PartyClient::new(own, outbound, party.profile.assurance, &roots, keys, base);
     let client = client.map_err(|fault| StartFaults::of(format!("partner {}: {fault}", party.code())))?;
     Ok(Some(Arc::new(client)))
+}
+
+fn officers(config: &Config, gateway: &Gateway) -> Result<Issuer, StartFaults> {
+    let keys = config.ministry.keys.iter().map(|(kid, file)| {
+        let pem = std::fs::read(file).map_err(|fault| format!("{}: {fault}", file.display()))?;
+        VerifyingKey::from_spki_pem(kid, &pem).map(Arc::new).map_err(|fault| format!("{}: {fault}", file.display()))
+    });
+    Ok(Issuer {
+        name: config.ministry.issuer.clone(),
+        audience: config.ministry.audience.clone(),
+        keys: keys.collect::<Result<_, String>>().map_err(StartFaults::of)?,
+        any_role: gateway.parties.home.profile.environment == "test",
+    })
 }

@@ -5,11 +5,13 @@
 
 pub mod caller;
 pub mod deliver;
+pub mod erase;
 pub mod evidence;
 pub mod inbox;
 pub mod intake;
 pub mod mailbox;
 pub mod poll;
+pub mod query;
 pub mod tokens;
 
 use crate::{

@@ -1,4 +1,4 @@
-//! The channel port: TLS acceptor, routes (one file an endpoint), the one mapping from a problem to an answer.
+//! The channel port and the ministry port: TLS acceptor, routes (one file an endpoint), the one mapping from a problem to an answer.
 //!
 //! A handler that changes or shows anything takes a [`signed::Signed`] request, which only a verified caller can have made.
 //! Nothing here reaches the database: it goes through [`crate::exchange`].
@@ -10,6 +10,7 @@ mod ledger;
 pub mod listener;
 mod mailbox;
 mod messages;
+pub mod ministry;
 mod signed;
 mod token;
 

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod deliveries;
 mod effects;
+pub mod erasures;
 pub mod journal;
 pub mod ledger;
 pub mod messages;

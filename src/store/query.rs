@@ -292,3 +292,32 @@ pub async fn record_lookup(pool: &PgPool, lookup: &Lookup, now: OffsetDateTime) 
     .await?;
     Ok(())
 }
+
+/// Messages of a subject that `party` had been told by an instant.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn told_until(
+    pool: &PgPool,
+    party: &str,
+    messages: &[Uuid],
+    until: OffsetDateTime,
+) -> Result<Vec<Uuid>, StoreFault> {
+    Ok(sqlx::query_scalar!(
+        "select message from deliveries where party = $1 and message = any($2) and state = 'delivered' and settled_at <= $3",
+        party,
+        messages,
+        until
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
+/// Whether the database answers.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn ping(pool: &PgPool) -> Result<(), StoreFault> {
+    sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(pool).await?;
+    Ok(())
+}

@@ -18,7 +18,7 @@ pub(super) const LONGEST_LIFE_S: i64 = 300;
 const LONGEST: usize = 8192;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum JwsFault {
+pub(crate) enum JwsFault {
     Malformed,
     Critical,
     UnknownKey,
@@ -27,7 +27,7 @@ pub(super) enum JwsFault {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Header {
+pub(crate) struct Header {
     alg: String,
     pub(super) typ: Option<String>,
     kid: Option<String>,
@@ -65,7 +65,7 @@ pub(super) fn unverified<T: DeserializeOwned>(token: &str) -> Result<T, JwsFault
 }
 
 /// Verifies `token` under one of `keys`: the one its `kid` names, or the only one if it names none.
-pub(super) fn verify<'k, T: DeserializeOwned>(
+pub(crate) fn verify<'k, T: DeserializeOwned>(
     token: &str,
     keys: &'k [Arc<VerifyingKey>],
 ) -> Result<(&'k VerifyingKey, Header, T), JwsFault> {
@@ -108,7 +108,7 @@ pub(super) fn sign(key: &SigningKey, typ: &str, claims: &impl Serialize) -> Resu
 }
 
 /// Whether an `iat` or `nbf` lies further ahead than a clock may go wrong.
-pub(super) fn too_far_ahead(instant: Option<i64>, now: OffsetDateTime) -> bool {
+pub(crate) fn too_far_ahead(instant: Option<i64>, now: OffsetDateTime) -> bool {
     instant.is_some_and(|at| at > now.unix_timestamp().saturating_add(CLOCK_AHEAD_S))
 }
 

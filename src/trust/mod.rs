@@ -28,7 +28,7 @@ pub mod anchors;
 pub mod assertion;
 pub mod digest;
 pub mod httpsig;
-mod jws;
+pub(crate) mod jws;
 pub mod keys;
 pub mod tls;
 pub mod token;

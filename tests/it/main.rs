@@ -7,5 +7,6 @@ mod commands;
 mod contracts;
 mod journal;
 mod keys;
+mod ministry;
 mod postgres;
 mod support;

@@ -1,0 +1,221 @@
+//! The ministry port, `/api/v1`: officers' questions, with a bearer token and a stated purpose (`X-Purpose`, or `purpose` in
+//! the query). No identifier of a person ever stands in a URL: searching is a POST.
+//!
+//! Refuses: 401 without a good token, 403 without a purpose that is the officer's to state, 404, 400, 503.
+
+use super::answer::{Refusal, json};
+use crate::{
+    access::Issuer,
+    exchange::{
+        Gateway,
+        query::{self, Inquiry},
+    },
+    message::{problem::ProblemKind, strict_json},
+    store::query::Filter,
+};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State},
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::json as object;
+use std::{collections::HashMap, sync::Arc};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// What the routes share.
+pub struct Ministry {
+    /// The use cases.
+    pub gateway: Arc<Gateway>,
+    /// Whose tokens are believed.
+    pub issuer: Issuer,
+}
+
+type Shared = State<Arc<Ministry>>;
+
+/// The routes.
+pub fn router(ministry: Arc<Ministry>) -> Router {
+    Router::new()
+        .route("/api/v1/placements", get(list))
+        .route("/api/v1/placements/search", post(search))
+        .route("/api/v1/placements/{id}", get(placement))
+        .route("/api/v1/placements/{id}/timeline", get(timeline))
+        .route("/api/v1/stats", get(stats))
+        .route("/api/v1/changes", get(changes))
+        .route("/api/v1/held", get(held))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(64 << 10))
+        .with_state(ministry)
+}
+
+/// The operations port, for loopback: `/livez`, `/readyz`, `/metrics`.
+pub fn operations(gateway: Arc<Gateway>) -> Router {
+    let ready = |State(gateway): State<Arc<Gateway>>| async move {
+        let state = query::ready(&gateway).await;
+        if state.is_ok() {
+            (StatusCode::OK, "ready\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "the database is away\n")
+        }
+    };
+    let metrics = |State(gateway): State<Arc<Gateway>>| async move {
+        query::figures(&gateway).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+    };
+    Router::new()
+        .route("/livez", get(|| async { "live\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(gateway)
+}
+
+/// An officer's token, purpose and case number, as they came.
+struct Asking {
+    officer: crate::access::Officer,
+    purpose: Option<String>,
+    case_number: Option<String>,
+    parameters: HashMap<String, String>,
+}
+
+impl FromRequestParts<Arc<Ministry>> for Asking {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, ministry: &Arc<Ministry>) -> Result<Self, Refusal> {
+        let gateway = &ministry.gateway;
+        let refuse = |kind, reason: &str| Refusal::from(gateway.problem(kind).because(reason));
+        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let bearer = text("authorization").and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+        });
+        let token = bearer.ok_or_else(|| refuse(ProblemKind::TokenInvalid, "token-missing"))?;
+        let officer = ministry.issuer.verify(&token, gateway.now()).map_err(|reason| {
+            let expired = reason == "token-expired";
+            refuse(if expired { ProblemKind::TokenExpired } else { ProblemKind::TokenInvalid }, reason)
+        })?;
+        let parameters = Query::<HashMap<String, String>>::try_from_uri(&parts.uri);
+        let Query(mut parameters) = parameters.map_err(|_| refuse(ProblemKind::MalformedRequest, "parameters"))?;
+        let purpose = text("x-purpose").or(parameters.remove("purpose"));
+        let case_number = text("x-case-number").or(parameters.remove("case_number"));
+        Ok(Self { officer, purpose, case_number, parameters })
+    }
+}
+
+impl Asking {
+    fn inquiry<'g>(&self, gateway: &'g Gateway) -> Result<Inquiry<'g>, Refusal> {
+        let purpose = self.purpose.as_deref();
+        Ok(Inquiry::open(gateway, self.officer.clone(), purpose, self.case_number.clone())?)
+    }
+
+    /// Takes a parameter; what is left in the end is unknown and refused.
+    fn take<T: std::str::FromStr>(&mut self, gateway: &Gateway, name: &str) -> Result<Option<T>, Refusal> {
+        let Some(text) = self.parameters.remove(name) else { return Ok(None) };
+        let refuse = || {
+            Refusal::from(gateway.problem(ProblemKind::MalformedRequest).because("parameter").extra("parameter", name))
+        };
+        text.parse().map(Some).map_err(|_| refuse())
+    }
+
+    fn instant(&mut self, gateway: &Gateway, name: &str) -> Result<Option<OffsetDateTime>, Refusal> {
+        let Some(text) = self.take::<String>(gateway, name)? else { return Ok(None) };
+        let refuse = || {
+            Refusal::from(gateway.problem(ProblemKind::MalformedRequest).because("instant").extra("parameter", name))
+        };
+        // A plus sign that was not escaped arrives as a space.
+        OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339).map(Some).map_err(|_| refuse())
+    }
+
+    fn done(&self, gateway: &Gateway) -> Result<(), Refusal> {
+        match self.parameters.keys().min() {
+            None => Ok(()),
+            Some(name) => Err(gateway
+                .problem(ProblemKind::MalformedRequest)
+                .because("unknown-parameter")
+                .extra("parameter", name.as_str())
+                .into()),
+        }
+    }
+}
+
+fn limit(asked: Option<i64>) -> i64 {
+    asked.unwrap_or(100).clamp(1, 1_000)
+}
+
+async fn list(State(ministry): Shared, mut asking: Asking) -> Result<Response, Refusal> {
+    let gateway = &ministry.gateway;
+    let filter = Filter {
+        corridor: asking.take(gateway, "corridor")?,
+        stage: asking.take(gateway, "stage")?,
+        stay: asking.take(gateway, "stay")?,
+        welfare: asking.take(gateway, "welfare")?,
+        exception: asking.take(gateway, "exception")?,
+        updated_since: asking.instant(gateway, "updated_since")?,
+        after: asking.take(gateway, "after")?,
+        ..Filter::default()
+    };
+    let employer: Option<String> = asking.take(gateway, "employer")?;
+    let limit = limit(asking.take(gateway, "limit")?);
+    asking.done(gateway)?;
+    let (placements, next) = asking.inquiry(gateway)?.list(filter, employer.as_deref(), limit).await?;
+    let mut answer = json(StatusCode::OK, &object!({"placements": placements, "next": next}));
+    let link =
+        next.and_then(|next| HeaderValue::from_str(&format!("</api/v1/placements?after={next}>; rel=\"next\"")).ok());
+    if let Some(link) = link {
+        answer.headers_mut().insert(header::LINK, link);
+    }
+    Ok(answer)
+}
+
+async fn search(State(ministry): Shared, asking: Asking, body: Bytes) -> Result<Response, Refusal> {
+    let gateway = &ministry.gateway;
+    let unreadable = |fault: strict_json::JsonFault| gateway.problem(ProblemKind::InvalidJson).because(fault.reason());
+    let mut body = strict_json::parse(&body).map_err(unreadable)?;
+    let mut asking = asking;
+    if let Some(purpose) = body.as_object_mut().and_then(|members| members.remove("purpose")) {
+        asking.purpose = asking.purpose.or(purpose.as_str().map(str::to_owned));
+    }
+    let placements = asking.inquiry(gateway)?.search(&body).await?;
+    Ok(json(StatusCode::OK, &object!({"placements": placements})))
+}
+
+async fn placement(State(ministry): Shared, Path(id): Path<String>, mut asking: Asking) -> Result<Response, Refusal> {
+    let gateway = &ministry.gateway;
+    let as_known_at = asking.instant(gateway, "as_known_at")?;
+    asking.done(gateway)?;
+    Ok(json(StatusCode::OK, &asking.inquiry(gateway)?.placement(&id, as_known_at).await?))
+}
+
+async fn timeline(State(ministry): Shared, Path(id): Path<String>, asking: Asking) -> Result<Response, Refusal> {
+    asking.done(&ministry.gateway)?;
+    Ok(json(StatusCode::OK, &asking.inquiry(&ministry.gateway)?.timeline(&id).await?))
+}
+
+async fn stats(State(ministry): Shared, asking: Asking) -> Result<Response, Refusal> {
+    asking.done(&ministry.gateway)?;
+    Ok(json(StatusCode::OK, &asking.inquiry(&ministry.gateway)?.stats().await?))
+}
+
+async fn changes(State(ministry): Shared, mut asking: Asking) -> Result<Response, Refusal> {
+    let gateway = &ministry.gateway;
+    let after = asking.take(gateway, "after")?.unwrap_or(0);
+    let limit = limit(asking.take(gateway, "limit")?);
+    asking.done(gateway)?;
+    let (changes, next) = asking.inquiry(gateway)?.changes(after, limit).await?;
+    Ok(json(StatusCode::OK, &object!({"changes": changes, "next": next.to_string()})))
+}
+
+async fn held(State(ministry): Shared, asking: Asking) -> Result<Response, Refusal> {
+    asking.done(&ministry.gateway)?;
+    let held = asking.inquiry(&ministry.gateway)?.held().await?;
+    Ok(json(StatusCode::OK, &object!({"held": held})))
+}
+
+async fn not_found(State(ministry): Shared) -> Response {
+    Refusal::from(ministry.gateway.problem(ProblemKind::NotFound).because("no-such-route")).into_response()
+}
+
+async fn method_not_allowed(State(ministry): Shared) -> Response {
+    Refusal::from(ministry.gateway.problem(ProblemKind::MethodNotAllowed).because("method")).into_response()
+}

@@ -1,0 +1,160 @@
+//! The ministry port: where is this worker now, for a stated purpose, and every look on record.
+
+use crate::support::gateway::{TestGateway, event};
+use http::StatusCode;
+use onechannel::{
+    exchange::erase::{self, EraseFault, Erased},
+    sandbox::officer,
+    store::erasures,
+};
+use serde_json::{Value, json};
+
+struct Desk {
+    base: String,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Desk {
+    fn of(gateway: &TestGateway, roles: &[&str]) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        #[expect(clippy::disallowed_methods, reason = "an officer's client, not the gateway's")]
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let token = officer::token(&gateway.stand.officer_key, "officer-7", roles, 600).unwrap();
+        Self { base: format!("http://{}", gateway.config.ministry_listen), token, http }
+    }
+
+    async fn get(&self, path: &str, purpose: &str) -> (StatusCode, Value) {
+        let request =
+            self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token).header("x-purpose", purpose);
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+
+    async fn search(&self, body: Value, purpose: &str) -> (StatusCode, Value) {
+        let request = self.http.post(format!("{}/api/v1/placements/search", self.base)).bearer_auth(&self.token);
+        let answer = request.header("x-purpose", purpose).body(body.to_string()).send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn an_officer_finds_a_worker_by_anything_that_was_said_and_each_look_is_a_leaf() {
+    let mut gateway = TestGateway::start().await;
+    let (kp2mi, my) = (gateway.system("kp2mi-system"), gateway.system("my-gateway"));
+    kp2mi.send(&event("placement.nominated.v1", "KP2MI", |_| ())).await.unwrap();
+    my.send(&event("movement.arrived.v1", "P-IMM", |_| ())).await.unwrap();
+    kp2mi
+        .send(&event("placement.cleared.v1", "KP2MI", |e| {
+            e["data"]["travelDocument"] = json!({"number": "X1234567", "issuer": "IDN", "replaces": "E7654321"});
+        }))
+        .await
+        .unwrap();
+    my.send(&event("permit.issued.v1", "P-IMM", |e| {
+        e["data"]["permit"]["residentNumber"] = json!("2100000005");
+        e["data"]["travelDocument"] = json!({"number": "X1234567", "issuer": "IDN"});
+    }))
+    .await
+    .unwrap();
+    let desk = Desk::of(&gateway, &["MISSION", "KP2MI"]);
+    let mut id = Value::Null;
+    for body in [
+        json!({"passport": "E7654321"}),
+        json!({"passport": "x 1234567"}),
+        json!({"nik": "3201016902960001"}),
+        json!({"iqama": "٢١٠٠٠٠٠٠٠٥"}),
+        json!({"name": "Ratnasary Dewi"}),
+        json!({"phone": "+62 812-0000001"}),
+        json!({"query": "E7654321"}),
+    ] {
+        let (status, found) = desk.search(body.clone(), "PROTECTION_CASE").await;
+        assert_eq!((status, found["placements"].as_array().unwrap().len()), (StatusCode::OK, 1), "{body}: {found}");
+        id = found["placements"][0]["id"].clone();
+        assert_eq!(found["placements"][0]["stage"], "IN_SERVICE");
+    }
+    let (_, none) = desk.search(json!({"passport": "E0000000"}), "PROTECTION_CASE").await;
+    assert_eq!(none["placements"], json!([]));
+    let path = format!("/api/v1/placements/{}", id.as_str().unwrap());
+    let (_, whole) = desk.get(&path, "PROTECTION_CASE").await;
+    assert_eq!(
+        (&whole["stage"], &whole["stay"], &whole["welfare"]),
+        (&json!("IN_SERVICE"), &json!("PERMIT_VALID"), &json!("UNCONFIRMED"))
+    );
+    assert_eq!(whole["facts"]["entry"]["authority"], "P-IMM");
+    assert_eq!(whole["fields"]["/worker/name/full"]["value"], "DEWI AYU RATNASARI");
+    let (_, status) = desk.get(&path, "STATUS_QUERY").await;
+    assert!(status["fields"].get("/worker/name/full").is_none() && status.get("welfare").is_none(), "{status}");
+    let (_, before) = desk.get(&format!("{path}?as_known_at=2020-01-01T00:00:00Z"), "PROTECTION_CASE").await;
+    assert_eq!((&before["stage"], &before["facts"]), (&json!("NONE"), &json!({})));
+    let (_, timeline) = desk.get(&format!("{path}/timeline"), "PROTECTION_CASE").await;
+    assert_eq!(timeline["steps"].as_array().unwrap().len(), 4);
+    let (_, list) = desk.get("/api/v1/placements?stage=IN_SERVICE&corridor=my&limit=1", "STATUS_QUERY").await;
+    assert_eq!(list["placements"].as_array().unwrap().len(), 1);
+    let (_, stats) = desk.get("/api/v1/stats", "STATISTICS").await;
+    assert_eq!(stats["corridors"]["my"]["IN_SERVICE"], "<10", "a small cell names people");
+    let (_, changes) = desk.get("/api/v1/changes?after=0", "STATUS_QUERY").await;
+    assert_eq!(changes["changes"].as_array().unwrap().len(), 1);
+    let leaves = gateway.stop_and_verify().await;
+    assert_eq!(leaves, 4 + 8 + 7, "four messages, eight searches, seven readings");
+}
+
+#[tokio::test]
+async fn a_purpose_that_is_not_the_officers_shows_nothing() {
+    let mut gateway = TestGateway::start().await;
+    let police = Desk::of(&gateway, &["POLRI"]);
+    let reason =
+        |(status, body): (StatusCode, Value)| (status.as_u16(), body["reason"].as_str().unwrap_or_default().to_owned());
+    let forbidden = |word: &str| (403, word.to_owned());
+    assert_eq!(reason(police.get("/api/v1/placements", "STATUS_QUERY").await), forbidden("not-your-purpose"));
+    assert_eq!(reason(police.get("/api/v1/placements", "CURIOSITY").await), forbidden("unknown-purpose"));
+    assert_eq!(reason(police.get("/api/v1/stats", "INVESTIGATION").await), forbidden("case-number-missing"));
+    let kemnaker = Desk::of(&gateway, &["KEMNAKER"]);
+    assert_eq!(
+        reason(kemnaker.get("/api/v1/placements?welfare=AT_RISK", "STATUS_QUERY").await),
+        forbidden("welfare-not-for-this-purpose")
+    );
+    assert_eq!(
+        reason(kemnaker.get("/api/v1/placements?passport=E1", "STATUS_QUERY").await),
+        (400, "unknown-parameter".to_owned())
+    );
+    assert_eq!(reason(kemnaker.get("/api/v1/nowhere", "STATUS_QUERY").await).0, 404);
+    let forged = Desk { token: format!("{}x", kemnaker.token), ..Desk::of(&gateway, &[]) };
+    assert_eq!(reason(forged.get("/api/v1/stats", "STATISTICS").await), (401, "token-not-valid".to_owned()));
+    assert_eq!(gateway.stop_and_verify().await, 0, "nothing was shown, nothing is on record");
+}
+
+#[tokio::test]
+async fn an_erased_person_cannot_be_found_or_read_and_every_log_still_verifies() {
+    let mut gateway = TestGateway::start().await;
+    let kp2mi = gateway.system("kp2mi-system");
+    let nominated = event("placement.nominated.v1", "KP2MI", |_| ());
+    let first = kp2mi.send(&nominated).await.unwrap();
+    let home_id = first.body["placement"]["id"].as_str().unwrap().to_owned();
+    let running = gateway.running.as_ref().unwrap().gateway.clone();
+    let officers = || ["a.sari".to_owned(), "b.putra".to_owned()];
+    let alone = erase::erase(&running, &home_id, ["a.sari".to_owned(), "A.Sari ".to_owned()], "x").await;
+    assert!(matches!(alone, Err(EraseFault::TwoOfficers)));
+    let desk = Desk::of(&gateway, &["MISSION"]);
+    let path = format!("/api/v1/placements/{home_id}");
+    let (_, before) = desk.get(&path, "PROTECTION_CASE").await;
+    assert_eq!(before["fields"]["/travelDocument/number"]["value"], "E7654321");
+
+    let id: uuid::Uuid = before["id"].as_str().unwrap().parse().unwrap();
+    let pool = &running.journal.channel;
+    erasures::place_hold(pool, id, "pending case 4/2026", "c.dewi", running.now()).await.unwrap();
+    let held = erase::erase(&running, &home_id, officers(), "request 17").await.unwrap();
+    assert_eq!(held, Erased::Restricted("pending case 4/2026".to_owned()));
+    assert_eq!(desk.get(&path, "PROTECTION_CASE").await.1["fields"]["/travelDocument/number"]["value"], "E7654321");
+    sqlx::query("delete from holds").execute(pool).await.unwrap();
+
+    assert_eq!(erase::erase(&running, &home_id, officers(), "request 17").await.unwrap(), Erased::Done(1));
+    let (_, after) = desk.get(&path, "PROTECTION_CASE").await;
+    assert_eq!((&after["fields"], &after["stage"]), (&json!({}), &json!("MATCHED")));
+    let (_, found) = desk.search(json!({"passport": "E7654321"}), "PROTECTION_CASE").await;
+    assert_eq!(found["placements"], json!([]));
+    let repeat = kp2mi.send(&nominated).await.unwrap();
+    assert_eq!(repeat.status, StatusCode::OK);
+    assert!(repeat.body["receipt"].get("opening").is_none() && first.body["receipt"]["opening"].is_string());
+    assert_eq!(repeat.body["receipt"]["entry"], first.body["receipt"]["entry"]);
+    gateway.stop_and_verify().await;
+}
