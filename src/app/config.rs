@@ -43,6 +43,30 @@ pub struct Config {
     /// Delivery.
     #[serde(default)]
     pub delivery: Delivery,
+    /// Bounds of the channel port.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Bounds of the channel port.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at the same moment.
+    pub connections: usize,
+    /// A TLS handshake must end within this.
+    pub handshake_s: u32,
+    /// A body must arrive within this.
+    pub body_s: u32,
+    /// Requests a second of one client.
+    pub requests_per_s: std::num::NonZeroU32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let requests_per_s = std::num::NonZeroU32::new(50_000).expect("it is not zero");
+        Self { connections: 2_048, handshake_s: 10, body_s: 20, requests_per_s }
+    }
 }
 
 /// Databases.

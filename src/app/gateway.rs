@@ -132,7 +132,7 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
     let tls = tls::server_config(gateway.trust.clone(), chain, key, clock).map_err(StartFaults::of)?;
     let own = config.external.trim_start_matches("https://").to_owned();
     let authorities = [own].into_iter().chain(config.also_known_as.clone()).collect();
-    let port = Arc::new(Port::new(gateway.clone(), Limits::default(), authorities));
+    let port = Arc::new(Port::new(gateway.clone(), limits(config), authorities));
     tasks.spawn(http::listener::serve(port, listener, tls, stopped.clone()));
     for party in gateway.parties.partners.values() {
         let Some(client) = party_client(config, &gateway, party.code(), None)? else { continue };
@@ -255,4 +255,15 @@ fn officers(config: &Config, gateway: &Gateway) -> Result<Issuer, StartFaults> {
         keys: keys.collect::<Result<_, String>>().map_err(StartFaults::of)?,
         any_role: gateway.parties.home.profile.environment == "test",
     })
+}
+
+fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    let seconds = |s: u32| std::time::Duration::from_secs(s.into());
+    Limits {
+        connections: limits.connections,
+        handshake: seconds(limits.handshake_s),
+        body: seconds(limits.body_s),
+        requests_per_s: limits.requests_per_s,
+    }
 }

@@ -38,17 +38,6 @@ pub struct Limits {
     pub requests_per_s: NonZeroU32,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 2_048,
-            handshake: Duration::from_secs(10),
-            body: Duration::from_secs(20),
-            requests_per_s: NonZeroU32::new(50_000).expect("it is not zero"),
-        }
-    }
-}
-
 /// What the routes share.
 pub struct Port {
     /// The use cases.

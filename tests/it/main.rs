@@ -9,4 +9,6 @@ mod journal;
 mod keys;
 mod ministry;
 mod postgres;
+mod refusals;
+mod restarts;
 mod support;

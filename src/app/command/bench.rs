@@ -1,6 +1,8 @@
 //! `onechannel bench journal`: durable messages per second through the journal, beside `pgbench` on the same server in the
 //! same run. Only the ratio means anything elsewhere.
 
+mod intake;
+
 use super::{CommandFault, Holds};
 use crate::{
     app::system::{SystemClock, SystemRandom},
@@ -31,6 +33,16 @@ commit;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
+    /// The whole path, over mutual TLS, at 1, 16 and 64 connections and in batches
+    #[command(after_help = "Example: onechannel bench intake --seconds 5")]
+    Intake {
+        /// Length of each run, in seconds
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// The journal alone (no TLS, no signatures): seal, fold, ledger, deliveries, commit
     #[command(after_help = "Example: onechannel bench journal --seconds 10")]
     Journal {
@@ -45,7 +57,10 @@ pub(super) enum Command {
 
 impl Command {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
-        let Self::Journal { seconds, json } = self;
+        let (seconds, json) = match self {
+            Self::Intake { seconds, json } => return intake::run(seconds, json).await,
+            Self::Journal { seconds, json } => (seconds, json),
+        };
         let server = PrivatePostgres::start(Durability::Default, None, &SystemRandom)?;
         let journal = Arc::new(prepare(&server).await?);
         let fsync_us = fsync_us(&server)?;

@@ -27,12 +27,17 @@ pub(crate) struct TestGateway {
 
 impl TestGateway {
     pub(crate) async fn start() -> Self {
-        Self::start_with(&[]).await
+        let mut gateway = Self::prepare(Databases::fresh().await).await;
+        gateway.serve().await;
+        gateway
     }
 
-    /// `endpoints` are the addresses of mock partners.
-    pub(crate) async fn start_with(endpoints: &[(String, String)]) -> Self {
-        let databases = Databases::fresh().await;
+    pub(crate) async fn serve(&mut self) {
+        self.running = Some(gateway::start(&self.config).await.unwrap());
+    }
+
+    /// A gateway that does not run yet.
+    pub(crate) async fn prepare(databases: Databases) -> Self {
         let mut word = [0; 6];
         SystemRandom.fill(&mut word);
         let folder = std::env::temp_dir().join(format!("onechannel-test-{}", hex::encode(word)));
@@ -45,12 +50,11 @@ impl TestGateway {
             channel: &databases.url,
             vault: &databases.vault_url,
             ports: Ports { channel, ministry, ops },
-            endpoints,
+            endpoints: &[],
         };
         let stand = stand::set_up(&parts, &SystemClock, &SystemRandom).await.unwrap();
         let config = Config::read(&stand.config).unwrap();
-        let running = gateway::start(&config).await.unwrap();
-        Self { databases, stand, config, running: Some(running), folder }
+        Self { databases, stand, config, running: None, folder }
     }
 
     pub(crate) fn system(&self, client: &str) -> System {
