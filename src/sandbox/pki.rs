@@ -3,9 +3,10 @@
 //! Everything is written below one folder, with a copy of `partners/` that trusts it. Never for real use: the keys of all
 //! governments lie on one disk.
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 use std::{
     collections::BTreeMap,
@@ -104,7 +105,7 @@ pub fn make(folder: &Path, partners: &Path, now: OffsetDateTime) -> Result<Pki, 
     let local = ["localhost", "127.0.0.1"];
     maker.leaf(&authority, &local, ExtendedKeyUsagePurpose::ServerAuth, &made.server)?;
     maker.leaf(&authority, &["gateway.onechannel.example"], ExtendedKeyUsagePurpose::ClientAuth, &made.own_client)?;
-    let signing = KeyPair::generate_for(&PKCS_ED25519)?;
+    let signing = ed25519()?;
     write(&made.signing, &signing.serialize_pem())?;
     write(&pki.join("gateway-sign.pub.pem"), &signing.public_key_pem())?;
     for entry in fs::read_dir(&copy).map_err(|fault| PkiFault::File(copy.clone(), fault))? {
@@ -194,9 +195,16 @@ impl Maker {
     }
 }
 
+/// An Ed25519 key in PKCS#8 version 1: version 2, which holds the public key too, is not read by every OpenSSL.
+pub(super) fn ed25519() -> Result<KeyPair, rcgen::Error> {
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    let key = Ed25519KeyPair::generate_pkcs8v1(&random).map_err(|_| rcgen::Error::RingUnspecified)?;
+    KeyPair::try_from(key.as_ref())
+}
+
 /// A signing key: Ed25519 or, since many systems have no Ed25519, ES256.
 fn signing_key(private: &Path, public: &Path, ed25519: bool) -> Result<(), PkiFault> {
-    let pair = KeyPair::generate_for(if ed25519 { &PKCS_ED25519 } else { &PKCS_ECDSA_P256_SHA256 })?;
+    let pair = if ed25519 { self::ed25519()? } else { KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)? };
     write(private, &pair.serialize_pem())?;
     write(public, &pair.public_key_pem())
 }

@@ -96,7 +96,7 @@ pub async fn set_up(parts: &Parts<'_>, clock: &dyn Clock, random: &dyn Random) -
     }
     let log_keys = parts.folder.join("logs.keys");
     write(&log_keys, &verifiers)?;
-    let officer = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(PkiFault::from)?;
+    let officer = pki::ed25519().map_err(PkiFault::from)?;
     let officer_key = keys.join("officer-issuer.key");
     write(&officer_key, &officer.serialize_pem())?;
     write(&keys.join("officer-issuer.pub.pem"), &officer.public_key_pem())?;
