@@ -10,45 +10,49 @@
 //!    (`domain::fold::tests::any_order_with_any_duplicates…`, `it::journal::any_order_and_any_batches…`)
 //! 3. **At least once, applied once.** A message's id makes a repeat harmless; exactly-once is never claimed.
 //!    (`it::journal::a_repeat_gets_the_same_receipt…`, `it::journal::two_instances_on_one_database…`)
-//! 4. **Nothing is dropped.** What a party is to be told is a row written with its cause. (Rows: `it::journal`; the loops
-//!    that deliver them are not built yet.)
-//! 5. **Either side can prove what happened, offline.** (`ledger::receipt::tests`, `it::journal::a_receipt_verifies…`;
-//!    countersigning by the partner is not built yet.)
+//! 4. **Nothing is dropped.** What a party is to be told is a row written with its cause; a try that fails leaves it due.
+//!    (`it::delivery::a_partner_that_is_away…`; the demo counts every delivery on both sides.)
+//! 5. **Either side can prove what happened, offline.** (`ledger::receipt::tests`, `it::journal::a_receipt_verifies…`,
+//!    `it::commands::the_first_exchange_by_hand…`; countersigning by the partner is not built yet.)
 //! 6. **The ledger holds nothing that names a person.** Destroying a person's keys leaves every proof whole.
-//!    (`it::journal::after_the_key_is_destroyed…`)
-//! 7. **A party is data.** `src/` names no country, authority or identifier kind. (Profiles and mappings are not built yet.)
-//! 8. **One owner per field, one reason per look.** The fold keeps a non-owner's differing value as a claim.
-//!    (`domain::fold::tests::an_echo_is_ignored…`; the ministry's look-ups are not built yet.)
-//! 9. **A refusal helps.** (Not built yet.)
+//!    (`it::ministry::an_erased_person…`)
+//! 7. **A party is data.** `src/` names no country, authority or identifier kind. (`it::rooms::no_party_is_named…`)
+//! 8. **One owner per field, one reason per look.** The fold keeps a non-owner's differing value as a claim; each look states a
+//!    purpose and becomes a leaf. (`it::refusals::anothers_field…`, `it::ministry::an_officer_finds…`)
+//! 9. **A refusal helps.** Field, rule, fix and error id in four languages, never what was sent.
+//!    (`words::tests`, `schema::tests`, `it::refusals`)
 //!
 //! # Map
 //! Arrows only point up this table.
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`domain`] | facts, the fold, identifier checks; time and randomness as traits; no I/O |
+//! | [`domain`] | facts, the fold, identifiers, names, Hijri dates; time and randomness as traits; no I/O |
 //! | [`ledger`] | RFC 6962 tree, C2SP notes and checkpoints, entries, receipts; no I/O |
 //! | [`words`] | sentences in four languages |
 //! | [`message`] | CloudEvents' attributes, strict JSON, problems |
 //! | [`vault`] | sealing, blind tokens, commitments; no SQL |
 //! | [`schema`] | `schemas/` compiled: catalogue, validators, field table |
-//! | [`partner`] | profiles, release rules |
+//! | [`partner`] | profiles, mappings, release rules: the folder `partners/` |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`access`] | officers and the purposes they may state |
-//! | [`store`] | the only SQL: journal, ledger rows, keys |
+//! | [`store`] | the only SQL: journal, deliveries, queries, ledger rows, keys |
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
-//! | [`exchange`] | one file a use case: callers, intake |
+//! | [`exchange`] | one file a use case: callers, tokens, intake, inbox, mailbox, deliver, poll, query, erase |
 //! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |
-//! | `sandbox` | a private PostgreSQL (a default cargo feature) |
-//! | [`app`] | system clock and generator, command line (one file a command) |
+//! | `sandbox` | private PostgreSQL, throw-away PKI, mock partners, population (a default cargo feature) |
+//! | [`app`] | configuration, wiring, loops, system clock and generator, command line (one file a command) |
 //!
 //! # Two walks
-//! **A message comes in.** Whoever received it makes a [`store::journal::Intent`]: the exact bytes, what they assert, how they
-//! find their subject, how they were judged. [`store::journal::JournalHandle::submit`] queues it; the loop takes all that
-//! wait and runs one transaction (`store::journal::transaction`): nonces are used up, repeats and conflicts found, subjects
-//! locked in the order of their ids and their facts read; each message finds or opens its subject, or unites two; keys are
-//! made in the vault; states are folded and written; then the log heads are locked in the order of their names, leaves
-//! appended, the checkpoint signed; messages and deliveries inserted; commit. Only then does a receipt leave.
+//! **A message comes in.** [`http::listener`] shakes hands and keeps the verified certificate with the connection. The route takes
+//! a signed request, which only [`exchange::caller::Caller::verify`] can have made: certificate, token bound to it, digest,
+//! signature, one registered client. A record in a party's own format goes through its mapping ([`partner::formats`]).
+//! [`exchange::intake`] judges the message by itself and makes a [`store::journal::Intent`]: the exact bytes, what they assert,
+//! how they find their subject. [`store::journal::JournalHandle::submit`] queues it; a loop takes all that wait and runs one
+//! transaction (`store::journal::transaction`): standing and nonces, repeats and conflicts, subjects locked in the order of their
+//! ids, keys made in the vault, states folded and written, then the log heads locked in the order of their names, leaves
+//! appended, the checkpoint signed, messages and deliveries inserted; commit. Only then does a receipt leave, in a signed answer.
+//! [`exchange::deliver`] leases what is due, maps it, sends it, verifies the party's answer and settles it with a leaf.
 //!
 //! **A receipt is doubted years later.** [`ledger::receipt::Receipt::verify`] takes the file and the log's public key: the
 //! entry line is canonical, the proof leads from its hash to the root in the signed checkpoint, and, given the message's

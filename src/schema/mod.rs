@@ -395,4 +395,44 @@ mod tests {
         assert!(!schemas.field("/worker/nik").unwrap().releasable);
         assert_eq!(schemas.field("/contract/wage/amount").unwrap().comparable(&"1700.00".into()), "1700");
     }
+
+    /// The tables of `schemas/README.md`.
+    fn tables(schemas: &Schemas) -> String {
+        let mut messages: Vec<&MessageType> = schemas.messages().collect();
+        messages.sort_by(|a, b| a.code.cmp(&b.code));
+        let mut text = String::from(
+            "| code | type | from | to | reply within | safety | legal basis |\n|---|---|---|---|---|---|---|\n",
+        );
+        for one in messages {
+            let reply = match (&one.reply, one.deadline_hours) {
+                (Some(reply), Some(hours)) => format!("{reply}, {hours} h"),
+                _ => String::new(),
+            };
+            let safety = if one.safety { "yes" } else { "" };
+            let (from, to) = (one.senders.join(", "), one.recipients.join(", "));
+            text += &format!(
+                "| {} | `{}` | {from} | {to} | {reply} | {safety} | {} |\n",
+                one.code, one.name, one.legal_basis
+            );
+        }
+        text += "\n## Fields\n\n| field | number | owner | class | identifier | sent to partners |\n|---|---|---|---|---|---|\n";
+        for (pointer, field) in schemas.fields() {
+            let number = field.number.map(|number| number.to_string()).unwrap_or_default();
+            let identifier = field.identifier.clone().unwrap_or_default();
+            let sent = if field.releasable { "by release.toml" } else { "never" };
+            text += &format!(
+                "| `{pointer}` | {number} | {} | {:?} | {identifier} | {sent} |\n",
+                field.owners.join(", "),
+                field.class
+            );
+        }
+        text
+    }
+
+    #[test]
+    fn the_readme_lists_every_message_and_field() {
+        let readme = fs::read_to_string("schemas/README.md").unwrap_or_default();
+        let tables = tables(&schemas());
+        assert!(readme.ends_with(&tables), "schemas/README.md must end with:\n=====\n{tables}=====");
+    }
 }

@@ -30,6 +30,8 @@ pub const BATCH_MAX: usize = 256;
 pub const QUEUE_MAX: usize = 4_096;
 /// Last part of the origin of the log of look-ups and officers' acts.
 pub const DOMESTIC: &str = "domestic";
+/// Batches under way at the same moment: while the database works on one, signatures of the next are verified.
+const WORKERS: usize = 2;
 /// How often a transaction that another instance disturbed is tried.
 const TRIES: usize = 4;
 
@@ -276,10 +278,13 @@ impl std::fmt::Debug for Waiting {
 }
 
 impl JournalHandle {
-    /// Starts the loop; it ends when every handle is dropped and what waits is stored.
+    /// Starts the loops; they end when every handle is dropped and what waits is stored.
     pub fn start(journal: Arc<Journal>) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        tokio::spawn(work(journal, receiver));
+        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
+        for _ in 0..WORKERS {
+            tokio::spawn(work(journal.clone(), receiver.clone()));
+        }
         Self(sender)
     }
 
@@ -294,9 +299,13 @@ impl JournalHandle {
     }
 }
 
-async fn work(journal: Arc<Journal>, mut queue: mpsc::Receiver<Waiting>) {
+async fn take(queue: &tokio::sync::Mutex<mpsc::Receiver<Waiting>>, waiting: &mut Vec<Waiting>) -> usize {
+    queue.lock().await.recv_many(waiting, BATCH_MAX).await
+}
+
+async fn work(journal: Arc<Journal>, queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>) {
     let mut waiting = Vec::with_capacity(BATCH_MAX);
-    while queue.recv_many(&mut waiting, BATCH_MAX).await > 0 {
+    while take(&queue, &mut waiting).await > 0 {
         let (intents, askers): (Vec<Intent>, Vec<_>) = waiting.drain(..).map(|one| (one.intent, one.answer)).unzip();
         match journal.store(&intents).await {
             Ok(answers) => {

@@ -5,10 +5,12 @@
 mod channel;
 mod commands;
 mod contracts;
+mod delivery;
 mod journal;
 mod keys;
 mod ministry;
 mod postgres;
 mod refusals;
 mod restarts;
+mod rooms;
 mod support;
