@@ -76,8 +76,7 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         let found = Formats::load(party, &schemas).map_err(|faults| StartFaults::all(&faults))?;
         formats.insert(party.code().to_owned(), found);
     }
-    let anchors: Vec<PartyAnchors> = parties.all().map(|party| anchors(party)).collect::<Result<_, _>>()?;
-    let trust = TrustStore::new(&anchors).map_err(StartFaults::of)?;
+    let trust = TrustStore::new(&all_anchors(&parties)?).map_err(StartFaults::of)?;
     let environment = &parties.home.profile.environment;
     if let Some(other) = parties.partners.values().find(|party| party.profile.environment != *environment) {
         return Err(StartFaults::of(format!("{} is not of the environment {environment}", other.code())));
@@ -88,7 +87,8 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
     let key = |path: &Path| hex_key(path).map_err(StartFaults::of);
     let journal = Arc::new(Journal {
         channel: store::pool(&config.database.channel, config.database.connections).map_err(StartFaults::of)?,
-        vault: store::pool(&config.database.vault, config.database.connections).map_err(StartFaults::of)?,
+        writing: store::journal_pool(&config.database.channel, config.database.connections).map_err(StartFaults::of)?,
+        vault: store::journal_pool(&config.database.vault, config.database.connections).map_err(StartFaults::of)?,
         kek: KeyEncryption::new(config.keys.encryption_epoch, key(&config.keys.encryption)?),
         tokens: TokenKey::new(&key(&config.keys.tokens)?),
         signers: signers.collect::<Result<_, StartFaults>>()?,
@@ -149,6 +149,7 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
         }
     }
     tasks.spawn(loops::housekeeping(gateway.clone(), stopped.clone()));
+    tasks.spawn(loops::reload_trust(gateway.clone(), stopped.clone()));
     let ministry = Arc::new(Ministry { gateway: gateway.clone(), issuer: officers(config, &gateway)? });
     for (address, routes) in [
         (config.ministry_listen, http::ministry::router(ministry)),
@@ -165,6 +166,11 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
         });
     }
     Ok(Running { gateway, stop, tasks })
+}
+
+/// Trust anchors and CRLs of every party, read from its folder now.
+pub(super) fn all_anchors(parties: &Parties) -> Result<Vec<PartyAnchors>, StartFaults> {
+    parties.all().map(|party| anchors(party)).collect()
 }
 
 fn anchors(party: &Party) -> Result<PartyAnchors, StartFaults> {

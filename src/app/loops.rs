@@ -16,6 +16,8 @@ use tokio::sync::watch;
 
 /// Pause of a loop that found nothing to do.
 const IDLE: Duration = Duration::from_millis(100);
+/// How often trust anchors and CRLs are read again.
+const RELOAD: Duration = Duration::from_secs(10);
 /// Pause after a fault.
 const AFTER_FAULT: Duration = Duration::from_secs(1);
 
@@ -91,6 +93,19 @@ pub(super) async fn housekeeping(gateway: Arc<Gateway>, mut stop: watch::Receive
         rounds = rounds.wrapping_add(1);
         if !going_on {
             return;
+        }
+    }
+}
+
+/// Reads trust anchors and CRLs again: a revocation bites without a restart, on open connections too. Files that cannot be used
+/// leave the old ones in force and say so.
+pub(super) async fn reload_trust(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
+    while pause(&mut stop, RELOAD).await {
+        let replaced = super::gateway::all_anchors(&gateway.parties)
+            .map_err(|faults| faults.to_string())
+            .and_then(|anchors| gateway.trust.replace(&anchors).map_err(|fault| fault.to_string()));
+        if let Err(fault) = replaced {
+            tracing::error!(fault, "trust anchors and CRLs were not reloaded; the old ones stay in force");
         }
     }
 }

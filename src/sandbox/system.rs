@@ -193,12 +193,18 @@ impl System {
     }
 }
 
-/// A client over a TLS configuration.
+/// A client over a TLS configuration, with HTTP/1.1: one request at a moment on a connection, as most systems call.
 ///
 /// # Errors
 /// [`CallFault::Connection`].
-pub fn client(tls: rustls::ClientConfig) -> Result<reqwest::Client, CallFault> {
+pub fn client(mut tls: rustls::ClientConfig) -> Result<reqwest::Client, CallFault> {
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     #[expect(clippy::disallowed_methods, reason = "a party's own client, not the gateway's")]
     let builder = reqwest::Client::builder();
-    Ok(builder.tls_backend_preconfigured(tls).no_proxy().redirect(reqwest::redirect::Policy::none()).build()?)
+    Ok(builder
+        .tls_backend_preconfigured(tls)
+        .http1_only()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?)
 }

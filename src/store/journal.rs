@@ -197,8 +197,10 @@ pub enum JournalFault {
 
 /// What the journal works with.
 pub struct Journal {
-    /// The channel database, as the gateway's role.
+    /// The channel database, as the gateway's role: for reading.
     pub channel: PgPool,
+    /// The channel database, as the gateway's role: for the journal's own transactions ([`super::journal_pool`]).
+    pub writing: PgPool,
     /// The vault database.
     pub vault: PgPool,
     /// Wraps sealing keys.

@@ -14,7 +14,10 @@ pub mod messages;
 pub mod query;
 pub mod vault_keys;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{
+    Connection,
+    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+};
 use std::{str::FromStr, time::Duration};
 
 /// Migrations of the channel database.
@@ -66,15 +69,38 @@ fn plain(fault: &sqlx::Error) -> String {
 /// Longest wait for a connection: beyond it the database counts as away.
 const ACQUIRE_WITHIN: Duration = Duration::from_secs(3);
 
-/// Opens a pool. A connection is pinged when it is taken: after a restart of the server no request meets a dead one.
+/// A connection that lay idle for longer is pinged before it is used: after a restart of the server no request meets a dead one.
+const PING_AFTER: Duration = Duration::from_millis(500);
+
+/// Opens a pool for reading: each statement is planned for its own parameters.
 ///
 /// # Errors
 /// [`StoreFault::Database`] where the address is malformed. The server itself need not be up.
 pub fn pool(url: &str, connections_max: u32) -> Result<PgPool, StoreFault> {
-    // A plan kept from when a table was empty would read it whole for ever after: each batch is planned for its own arrays.
-    let settings = [("plan_cache_mode", "force_custom_plan"), ("jit", "off")];
-    let options = PgConnectOptions::from_str(url)?.application_name("onechannel").options(settings);
-    Ok(PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_WITHIN).connect_lazy_with(options))
+    open(url, connections_max, &[("plan_cache_mode", "force_custom_plan"), ("jit", "off")])
+}
+
+/// Opens a pool for the journal, whose statements find every row by an index: they are planned once a connection, and never
+/// for a sequential scan, which a plan made while a table was empty would keep for ever after.
+///
+/// # Errors
+/// As [`pool`].
+pub fn journal_pool(url: &str, connections_max: u32) -> Result<PgPool, StoreFault> {
+    open(url, connections_max, &[("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off")])
+}
+
+fn open(url: &str, connections_max: u32, settings: &[(&str, &str)]) -> Result<PgPool, StoreFault> {
+    let options = PgConnectOptions::from_str(url)?.application_name("onechannel").options(settings.iter().copied());
+    let pool = PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_WITHIN);
+    let pool = pool.test_before_acquire(false).before_acquire(|connection, about| {
+        Box::pin(async move {
+            if about.idle_for > PING_AFTER {
+                connection.ping().await?;
+            }
+            Ok(true)
+        })
+    });
+    Ok(pool.connect_lazy_with(options))
 }
 
 /// Brings both databases up to date; the caller connects as their owner.

@@ -111,7 +111,8 @@ async fn prepare(server: &PrivatePostgres) -> Result<Journal, CommandFault> {
     let signer = NoteSigner::new(&format!("{origin}/{CORRIDOR}"), key);
     Ok(Journal {
         channel: as_app(&channel)?,
-        vault: as_app(&vault)?,
+        writing: store::journal_pool(&format!("{channel}?options[role]=onechannel_app"), 4)?,
+        vault: store::journal_pool(&format!("{vault}?options[role]=onechannel_app"), 4)?,
         kek: KeyEncryption::new(1, seeds[0]),
         tokens: TokenKey::new(&seeds[1]),
         origin: origin.to_owned(),

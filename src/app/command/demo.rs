@@ -28,6 +28,7 @@ use serde_json::json;
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -319,7 +320,16 @@ async fn databases(keep: Option<&Path>) -> Result<(Option<PrivatePostgres>, Stri
             |name: &str| if query.is_empty() { format!("{server}/{name}") } else { format!("{server}/{name}?{query}") };
         return Ok((None, of(&names[0]), of(&names[1])));
     }
-    let folder = keep.map(|dir| dir.join("postgres"));
+    let folder = keep.map(|dir| {
+        // As root the server runs under another user, who must be able to enter every folder on the way.
+        let reachable =
+            dir.ancestors().all(|one| fs::metadata(one).is_ok_and(|about| about.permissions().mode() & 0o001 != 0));
+        if reachable {
+            dir.join("postgres")
+        } else {
+            std::env::temp_dir().join(format!("onechannel-postgres-{}", hex::encode(word)))
+        }
+    });
     let server = PrivatePostgres::start(Durability::Default, folder.as_deref(), &SystemRandom)?;
     crate::store::create_databases(&server.url("postgres"), &["channel".to_owned(), "vault".to_owned()]).await?;
     let (channel, vault) = (server.url("channel"), server.url("vault"));

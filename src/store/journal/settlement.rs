@@ -83,7 +83,7 @@ impl Journal {
 
     async fn settle_once(&self, settlements: &[Settlement]) -> Result<usize, StoreFault> {
         let now = self.clock.now();
-        let mut transaction = self.channel.begin().await?;
+        let mut transaction = self.writing.begin().await?;
         let column = |text: fn(&Settlement) -> String| settlements.iter().map(text).collect::<Vec<String>>();
         let seqs: Vec<i64> = settlements.iter().map(|one| one.seq).collect();
         let leases: Vec<Option<Uuid>> = settlements.iter().map(|one| one.lease).collect();
@@ -174,7 +174,7 @@ impl Journal {
     /// [`StoreFault`]; they are taken up at the next call.
     pub async fn log_lookups(&self, policy: [u8; 32]) -> Result<usize, StoreFault> {
         let now = self.clock.now();
-        let mut transaction = self.channel.begin().await?;
+        let mut transaction = self.writing.begin().await?;
         let rows = sqlx::query!(
             "select id, officer, purpose, case_number, fields, subjects, at from lookups where leaf is null
              order by at, id limit 256 for update skip locked"
@@ -241,7 +241,7 @@ impl Journal {
             commitment: commitment(&keys[&owner].opening(id), statement),
         };
         let log = self.log(super::DOMESTIC);
-        let mut transaction = self.channel.begin().await?;
+        let mut transaction = self.writing.begin().await?;
         ledger::append(&mut transaction, &log, &[entry.encode()], self.signer(&log)?, now).await?;
         transaction.commit().await?;
         Ok(())

@@ -46,7 +46,7 @@ pub(super) enum Plan {
 
 pub(super) async fn run(journal: &Journal, intents: &[Intent]) -> Result<Vec<Answer>, StoreFault> {
     let now = journal.clock.now();
-    let mut transaction = journal.channel.begin().await?;
+    let mut transaction = journal.writing.begin().await?;
     let connection = &mut *transaction;
     let barred = barred(connection, intents).await?;
     let unspent = spend(connection, intents).await?;

@@ -69,6 +69,7 @@ fn signer(corridor: &str) -> NoteSigner {
 pub(crate) fn journal(databases: &Databases) -> Journal {
     Journal {
         channel: databases.channel.clone(),
+        writing: store::journal_pool(&format!("{}?options[role]=onechannel_app", databases.url), 4).unwrap(),
         vault: databases.vault.clone(),
         kek: KeyEncryption::new(1, [1; 32]),
         tokens: TokenKey::new(&[2; 32]),
