@@ -15,13 +15,15 @@ use crate::{
     schema::catalogue::{How, Purpose},
     store::{
         StoreFault, messages,
-        query::{self, Filter, Lookup, PlacementRow, Step},
+        query::{self, Lookup, PlacementRow, Step},
     },
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
+
+pub use crate::store::query::Filter;
 
 /// Most candidates that a search ranks.
 const CANDIDATES: i64 = 500;

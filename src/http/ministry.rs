@@ -8,10 +8,9 @@ use crate::{
     access::Issuer,
     exchange::{
         Gateway,
-        query::{self, Inquiry},
+        query::{self, Filter, Inquiry},
     },
     message::{problem::ProblemKind, strict_json},
-    store::query::Filter,
 };
 use axum::{
     Router,

@@ -84,7 +84,9 @@ fn arrows_only_point_up_the_table_of_rooms() {
         let text: String =
             code(&path).lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
         for other in used(&text) {
-            if row(&other) > row(&room) {
+            // Endpoints go through the use cases.
+            let past_exchange = room == "http" && ["store", "vault"].contains(&other.as_str());
+            if row(&other) > row(&room) || past_exchange {
                 faults.push(format!("{} uses {other}", path.display()));
             }
         }
