@@ -4,6 +4,7 @@
 #[cfg(feature = "sandbox")]
 mod bench;
 mod check;
+mod deliveries;
 #[cfg(feature = "sandbox")]
 mod demo;
 mod erase;
@@ -32,6 +33,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Finds every fault of configuration, parties and schemas
     Check(check::Arguments),
+    /// What parties have been told, and what is parked
+    Deliveries(deliveries::Arguments),
     /// Destroys the keys of one person
     Erase(erase::Arguments),
     /// Brings both databases up to date
@@ -89,6 +92,7 @@ impl Cli {
             Command::Demo(arguments) => arguments.run().await,
             Command::Serve(arguments) => arguments.run().await,
             Command::Check(arguments) => arguments.run().await,
+            Command::Deliveries(arguments) => arguments.run().await,
             Command::Erase(arguments) => arguments.run().await,
             Command::Migrate(arguments) => arguments.run().await,
             Command::Ledger(command) => command.run().await,

@@ -3,7 +3,7 @@
 //! A client sees what is addressed to its authorities. The event it gets is the canonical one with the recipient's own
 //! placement id, without the sender's references and without what may not be released to it.
 
-use super::{Gateway, caller::Caller};
+use super::{Gateway, caller::Caller, intake};
 use crate::{
     message::problem::{Problem, ProblemKind},
     store::{
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use serde_json::Value;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 /// How often a long poll looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -118,28 +118,53 @@ pub async fn events_for(
     let stored = messages::open(&journal.channel, &journal.vault, &journal.kek, ids).await?;
     let subjects: Vec<_> = stored.iter().filter_map(|one| one.subject).collect();
     let pairwise = messages::pairwise(&journal.channel, party, &subjects).await?;
+    let withdrawn: Vec<(uuid::Uuid, Vec<u8>)> = stored.iter().filter_map(|one| withdraws(gateway, one)).collect();
+    let tags: Vec<Vec<u8>> = withdrawn.iter().map(|(_, tag)| tag.clone()).collect();
+    let known = if tags.is_empty() { HashMap::new() } else { messages::by_tags(&journal.channel, &tags).await? };
     Ok(stored
         .into_iter()
         .filter_map(|one| {
-            let id = one.subject.and_then(|subject| pairwise.get(&subject));
-            Some((one.id, event_for(gateway, party, &one, id.map(String::as_str))?))
+            let placement = one.subject.and_then(|subject| pairwise.get(&subject)).map(String::as_str);
+            let target = withdrawn.iter().find(|(id, _)| *id == one.id).and_then(|(_, tag)| known.get(tag));
+            Some((one.id, event_for(gateway, party, &one, placement, target)?))
         })
         .collect())
 }
 
-fn event_for(gateway: &Gateway, party: &str, stored: &Stored, placement: Option<&str>) -> Option<Value> {
+/// The tag of the message that this one withdraws.
+fn withdraws(gateway: &Gateway, stored: &Stored) -> Option<(uuid::Uuid, Vec<u8>)> {
+    let pointer = gateway.schemas.message(&stored.type_name)?.invalidates.as_ref()?;
+    let event: Value = serde_json::from_slice(stored.event.as_ref()?).ok()?;
+    let id = event.get("data")?.pointer(pointer)?.as_str()?;
+    Some((stored.id, intake::tag(gateway, &stored.party, event.get("source")?.as_str()?, id).to_vec()))
+}
+
+fn event_for(
+    gateway: &Gateway,
+    party: &str,
+    stored: &Stored,
+    placement: Option<&str>,
+    withdrawn: Option<&uuid::Uuid>,
+) -> Option<Value> {
     let mut event: Value = serde_json::from_slice(stored.event.as_ref()?).ok()?;
     let release = &gateway.parties.party(party)?.release;
     let members = event.as_object_mut()?;
     members.insert("id".into(), stored.id.to_string().into());
     members.insert("source".into(), format!("urn:onechannel:{}", stored.party).into());
     members.insert("corridor".into(), stored.corridor.clone().into());
-    members.remove("causation");
+    // The sender's own words for its messages mean nothing to others, and may name a person.
+    for own in ["causation", "subject", "sequence"] {
+        members.remove(own);
+    }
     let data = members.get_mut("data")?;
     if data.get("placement").is_some() {
         data["placement"] = Value::Object(serde_json::Map::new());
     }
     release.apply(&gateway.schemas, data);
+    if let Some(pointer) = gateway.schemas.message(&stored.type_name).and_then(|message| message.invalidates.as_ref()) {
+        // The recipient knows the withdrawn message by our id of it.
+        *data.pointer_mut(pointer)? = withdrawn.map_or_else(|| "not received".into(), |id| id.to_string().into());
+    }
     if let Some(id) = placement {
         data["placement"] = serde_json::json!({"id": id});
     }

@@ -149,10 +149,12 @@ impl<'g> Inquiry<'g> {
         let state = fold(&assertions);
         let (fields, shown) = self.fields(&steps, &state).await?;
         let mut whole = self.summary(&row);
-        self.put_state(&mut whole, &state, until);
+        self.put_state(&mut whole, &state, &steps, until);
         whole["as_of"] = rfc3339(until);
         whole["fields"] = fields;
-        whole["deadlines"] = self.deadlines(&steps, until);
+        if self.purpose.facts.is_none() {
+            whole["deadlines"] = self.deadlines(&steps, until);
+        }
         whole["partner_knows"] = self.partner_knows(&row, &steps, until).await?;
         let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
         self.disclose(std::slice::from_ref(&row), &shown).await?;
@@ -241,17 +243,29 @@ impl<'g> Inquiry<'g> {
         if self.purpose.welfare {
             value["welfare"] = row.welfare.clone().into();
         }
+        if let Some(members) = value.as_object_mut().filter(|_| self.purpose.facts.is_some()) {
+            for hidden in ["stage", "stay", "exceptions"] {
+                members.remove(hidden);
+            }
+        }
         value
     }
 
-    fn put_state(&self, whole: &mut Value, state: &State, until: OffsetDateTime) {
-        whole["stage"] = state.stage.as_str().into();
-        whole["stay"] = state.stay.as_str().into();
-        whole["exceptions"] = state.exceptions.iter().map(|one| one.as_str()).collect();
+    fn put_state(&self, whole: &mut Value, state: &State, steps: &[Step], until: OffsetDateTime) {
+        if self.purpose.facts.is_none() {
+            whole["stage"] = state.stage.as_str().into();
+            whole["stay"] = state.stay.as_str().into();
+            whole["exceptions"] = state.exceptions.iter().map(|one| one.as_str()).collect();
+        }
         if self.purpose.welfare {
             whole["welfare"] = state.welfare.as_str().into();
         }
-        let facts = state.facts.iter().map(|(kind, fact)| {
+        let shown = self.purpose.facts.as_ref();
+        let may_see = |message: Uuid| steps.iter().any(|step| step.message == message && self.may_see(step));
+        let facts = state.facts.iter().filter(|(kind, fact)| {
+            shown.is_none_or(|shown| shown.iter().any(|one| one == kind.as_str())) && may_see(fact.source.message)
+        });
+        let facts = facts.map(|(kind, fact)| {
             let said = json!({"value": fact.value, "happened_at": rfc3339(fact.at), "authority": fact.source.authority,
                 "asserted_at": rfc3339(fact.source.asserted_at), "message": fact.source.message,
                 "age_s": (until - fact.source.asserted_at).whole_seconds().max(0)});
@@ -334,6 +348,9 @@ impl<'g> Inquiry<'g> {
             |step: &&Step| step.outcome == "applied" && (step.party == row.corridor || told.contains(&step.message));
         let known: Vec<Assertion> = steps.iter().filter(knows).map(|step| step.assertion.clone()).collect();
         let state = fold(&known);
+        if self.purpose.facts.is_some() {
+            return Ok(Value::Null);
+        }
         Ok(json!({"stage": state.stage.as_str(), "stay": state.stay.as_str(), "messages": known.len()}))
     }
 

@@ -224,6 +224,8 @@ pub struct Purpose {
     /// Pointers of fields shown besides.
     #[serde(default)]
     pub fields: Vec<String>,
+    /// Only these facts are shown, and no stage; all of them where it is absent.
+    pub facts: Option<Vec<String>>,
     /// Whether a case number is required.
     #[serde(default)]
     pub case_number: bool,

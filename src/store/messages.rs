@@ -146,3 +146,12 @@ pub async fn pairwise(pool: &PgPool, party: &str, subjects: &[Uuid]) -> Result<H
             .await?;
     Ok(rows.into_iter().map(|row| (row.subject, row.id)).collect())
 }
+
+/// Our ids of messages by their tags.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn by_tags(pool: &PgPool, tags: &[Vec<u8>]) -> Result<HashMap<Vec<u8>, Uuid>, StoreFault> {
+    let rows = sqlx::query!("select tag, id from messages where tag = any($1)", tags).fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|row| (row.tag, row.id)).collect())
+}

@@ -102,3 +102,42 @@ async fn what_is_refused_held_repeated_or_in_conflict_is_said_item_by_item() {
     assert_eq!(items[10]["violations"][0]["rule"], "identifier-shape");
     assert_eq!(gateway.stop_and_verify().await, 11);
 }
+
+#[tokio::test]
+async fn a_withdrawal_undoes_what_was_said_and_names_it_by_the_recipients_id() {
+    let mut gateway = TestGateway::start().await;
+    let (my, mission) = (gateway.system("my-gateway"), gateway.system("mission-system"));
+    let arrived = event("movement.arrived.v1", "P-IMM", |_| ());
+    // The withdrawal comes first: what is true too early is not refused.
+    let withdrawn =
+        event("message.invalidated.v1", "P-IMM", |e| e["data"]["invalidates"]["id"] = arrived["id"].clone());
+    assert_eq!(my.send(&withdrawn).await.unwrap().body["outcome"], "applied");
+    let stored = my.send(&arrived).await.unwrap();
+    assert_eq!(crate::support::stage(&gateway.databases).await, [("NONE".to_owned(), true)]);
+    let told = mission.call(Method::GET, "/v1/messages", "", vec![]).await.unwrap();
+    let events = told.body["messages"].as_array().unwrap();
+    assert_eq!(events[0]["event"]["data"]["invalidates"]["id"], stored.body["message"]);
+    assert_eq!(events[1]["event"]["id"], stored.body["message"]);
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn a_held_message_is_shown_and_changes_nothing() {
+    let mut gateway = TestGateway::start().await;
+    let my = gateway.system("my-gateway");
+    my.send(&event("movement.arrived.v1", "P-IMM", |_| ())).await.unwrap();
+    let death = event("death.reported.v1", "P-POL", |e| {
+        e["data"]["placement"] = json!({"reference": "ANOTHER"});
+        e["data"]["death"]["remark"] = json!("x");
+    });
+    let held = my.send(&death).await.unwrap();
+    assert_eq!((held.status, &held.body["outcome"]), (StatusCode::CREATED, &json!("held")));
+    assert_eq!(crate::support::stage(&gateway.databases).await, [("ARRIVED".to_owned(), true)]);
+    let unknown = event("movement.arrived.v1", "P-IMM", |e| {
+        e["data"] = json!({"placement": {"reference": "ANOTHER"},
+        "movement": {"at": "2027-01-01T02:15:00+08:00", "result": "ARRIVED"}})
+    });
+    my.send(&unknown).await.unwrap();
+    assert_eq!(crate::support::stage(&gateway.databases).await.len(), 2, "the held message linked nothing");
+    gateway.stop_and_verify().await;
+}

@@ -124,3 +124,23 @@ async fn a_partner_that_is_polled_is_read_page_by_page_and_repeats_change_nothin
     }
     assert_eq!(gateway.stop_and_verify().await, 451);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_be_delivered_for_too_long_is_parked_and_can_be_sent_again() {
+    let (mut gateway, port) = prepared("my").await;
+    gateway.config.delivery.park_after_s = 0;
+    gateway.serve().await;
+    gateway.system("kp2mi-system").send(&event("placement.nominated.v1", "KP2MI", |_| ())).await.unwrap();
+    until(&gateway, "my", "parked", 1).await;
+    let (_stop, stopped) = watch::channel(false);
+    let mock = mock(&gateway, "my", port, &stopped).await;
+    let config = gateway.stand.config.to_string_lossy().into_owned();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_onechannel"))
+        .args(["deliveries", "--release", "my", "--config", &config])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("1 parked messages are due again"), "{output:?}");
+    until(&gateway, "my", "delivered", 1).await;
+    assert_eq!(mock.told().len(), 1);
+    assert_eq!(gateway.stop_and_verify().await, 3, "received, parked, delivered");
+}

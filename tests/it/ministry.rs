@@ -84,10 +84,18 @@ async fn an_officer_finds_a_worker_by_anything_that_was_said_and_each_look_is_a_
     assert_eq!(whole["fields"]["/worker/name/full"]["value"], "DEWI AYU RATNASARI");
     let (_, status) = desk.get(&path, "STATUS_QUERY").await;
     assert!(status["fields"].get("/worker/name/full").is_none() && status.get("welfare").is_none(), "{status}");
+    my.send(&event("absence.reported.v1", "P-LAB", |_| ())).await.unwrap();
+    let border = Desk::of(&gateway, &["IMI-ID"]);
+    let (_, checked) = border.get(&path, "BORDER_CHECK").await;
+    assert_eq!(checked["facts"].as_object().unwrap().keys().collect::<Vec<_>>(), ["clearance"]);
+    assert_eq!(checked["fields"]["/travelDocument/number"]["value"], "X1234567");
+    assert!(checked.get("stage").is_none() && checked["fields"].get("/worker/name/full").is_none(), "{checked}");
+    let (_, status) = desk.get(&path, "STATUS_QUERY").await;
+    assert!(status["facts"].get("absence").is_none() && status["facts"].get("entry").is_some(), "{status}");
     let (_, before) = desk.get(&format!("{path}?as_known_at=2020-01-01T00:00:00Z"), "PROTECTION_CASE").await;
     assert_eq!((&before["stage"], &before["facts"]), (&json!("NONE"), &json!({})));
     let (_, timeline) = desk.get(&format!("{path}/timeline"), "PROTECTION_CASE").await;
-    assert_eq!(timeline["steps"].as_array().unwrap().len(), 4);
+    assert_eq!(timeline["steps"].as_array().unwrap().len(), 5);
     let (_, list) = desk.get("/api/v1/placements?stage=IN_SERVICE&corridor=my&limit=1", "STATUS_QUERY").await;
     assert_eq!(list["placements"].as_array().unwrap().len(), 1);
     let (_, stats) = desk.get("/api/v1/stats", "STATISTICS").await;
@@ -95,7 +103,7 @@ async fn an_officer_finds_a_worker_by_anything_that_was_said_and_each_look_is_a_
     let (_, changes) = desk.get("/api/v1/changes?after=0", "STATUS_QUERY").await;
     assert_eq!(changes["changes"].as_array().unwrap().len(), 1);
     let leaves = gateway.stop_and_verify().await;
-    assert_eq!(leaves, 4 + 8 + 7, "four messages, eight searches, seven readings");
+    assert_eq!(leaves, 5 + 8 + 9, "five messages, eight searches, nine readings");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use onechannel::{
     domain::clock::Clock,
     sandbox::{pki::ClientFiles, system::System},
     trust::{
-        digest,
+        assertion, digest,
         httpsig::{self, RequestParts},
         keys::{SigningKey, Usage},
         tls,
@@ -334,5 +334,30 @@ async fn anothers_field_is_kept_as_a_claim_and_a_person_is_told() {
     });
     assert_eq!(my.send(&other).await.unwrap().body["outcome"], "applied");
     assert_eq!(exceptions(&gateway).await, ["DISAGREEMENT", "GHOST_ARRIVAL"]);
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn a_signed_assertion_gives_a_token_once() {
+    let mut gateway = TestGateway::start().await;
+    let my = gateway.system("my-gateway");
+    let ask = async |audience: &str, jti: &str| {
+        let jwt = assertion::issue(&my.signing, audience, "my-gateway", jti, SystemClock.now()).unwrap();
+        let form = format!(
+            "grant_type=client_credentials&client_assertion_type={}&client_assertion={jwt}",
+            assertion::ASSERTION_TYPE.replace(':', "%3A")
+        );
+        let request = my.http.post(format!("{}/oauth2/token", my.base));
+        let answer =
+            request.header("content-type", "application/x-www-form-urlencoded").body(form).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, issued) = ask(&my.base, "j-1").await;
+    assert_eq!(status, 200, "{issued}");
+    let token = issued["access_token"].as_str().unwrap().to_owned();
+    let body = bytes();
+    assert_eq!(post(&my, sign(&my, &token, &body), body).await.0, 201);
+    assert_eq!(ask(&my.base, "j-1").await.1["error_description"], "the assertion's jti was used before");
+    assert_eq!(ask("https://elsewhere.example", "j-2").await.1["error_description"], "aud-wrong");
     gateway.stop_and_verify().await;
 }

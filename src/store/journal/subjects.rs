@@ -109,11 +109,18 @@ impl Subjects {
         if ids.is_empty() {
             return Ok(());
         }
+        // Two plain look-ups by index: one join over both would be planned as a scan of all messages.
+        let joined =
+            sqlx::query!(r#"select id, merged_into as "into!" from subjects where merged_into = any($1)"#, &ids)
+                .fetch_all(&mut *connection)
+                .await?;
+        let mut standing: HashMap<Uuid, Uuid> = ids.iter().map(|id| (*id, self.canonical(*id))).collect();
+        standing.extend(joined.into_iter().map(|row| (row.id, row.into)));
+        let of: Vec<Uuid> = standing.keys().copied().collect();
         let rows = sqlx::query!(
-            r#"select coalesce(s.merged_into, s.id) as "subject!", m.id, m.tag, m.body_tag, m.authority, m.asserted_at, m.revision, m.effects
-               from messages m join subjects s on s.id = m.subject
-               where m.outcome = 'applied' and (s.id = any($1) or s.merged_into = any($1))"#,
-            &ids
+            r#"select subject as "subject!", id, tag, body_tag, authority, asserted_at, revision, effects
+               from messages where outcome = 'applied' and subject = any($1)"#,
+            &of
         )
         .fetch_all(&mut *connection)
         .await?;
@@ -128,7 +135,7 @@ impl Subjects {
                 digest: row.body_tag.as_slice().try_into().map_err(|_| bad())?,
                 effects: effects::unpack(&row.effects).ok_or_else(bad)?,
             };
-            if let Some(subject) = self.by_id.get_mut(&row.subject) {
+            if let Some(subject) = standing.get(&row.subject).and_then(|id| self.by_id.get_mut(id)) {
                 subject.assertions.push(assertion);
             }
         }
@@ -165,6 +172,11 @@ impl Subjects {
         let by_token: Vec<Uuid> =
             links.tokens.iter().filter_map(|token| self.by_token.get(token)).map(|id| self.canonical(*id)).collect();
         found.extend(by_token);
+        if intent.outcome == Outcome::Held {
+            // It waits for a person: it is shown with the subject it leads to, and neither opens, links nor unites any.
+            let subject = found.first().copied().filter(|_| found.len() == 1);
+            return Plan::Store { subject, outcome: Outcome::Held, problem: intent.problem.clone() };
+        }
         let Some(subject) = self.unite(found, links, intent, journal, now) else {
             let problem = intent.problem.clone().or(Some(r#"[{"pointer":"","rule":"unclear-identity"}]"#.to_owned()));
             return Plan::Store { subject: None, outcome: Outcome::Held, problem };
@@ -176,9 +188,7 @@ impl Subjects {
             }
         }
         self.touched.insert(subject);
-        if intent.outcome == Outcome::Applied
-            && let Some(subject) = self.by_id.get_mut(&subject)
-        {
+        if let Some(subject) = self.by_id.get_mut(&subject) {
             subject.provisional &= !links.identifies;
             subject.assertions.push(Assertion {
                 message: intent.id,
