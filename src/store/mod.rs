@@ -126,3 +126,16 @@ pub async fn create_databases(url: &str, names: &[String]) -> Result<(), StoreFa
     }
     Ok(())
 }
+
+/// Drops databases that [`create_databases`] made, whoever is connected.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn drop_databases(url: &str, names: &[String]) -> Result<(), StoreFault> {
+    let pool = pool(url, 1)?;
+    for name in names {
+        let statement = sqlx::AssertSqlSafe(format!("drop database \"{}\" with (force)", name.replace('"', "")));
+        sqlx::query(statement).execute(&pool).await?;
+    }
+    Ok(())
+}

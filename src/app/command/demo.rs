@@ -71,7 +71,8 @@ struct Demo {
     stop: watch::Sender<bool>,
     folder: PathBuf,
     _scratch: Option<Scratch>,
-    postgres: Option<PrivatePostgres>,
+    private: Option<PrivatePostgres>,
+    guests: Option<(String, [String; 2])>,
 }
 
 /// A folder that goes with us.
@@ -113,8 +114,11 @@ impl Arguments {
         demo.stop.send_replace(true);
         let _ = readers.await;
         demo.running.stop().await;
-        if let Some(mut postgres) = demo.postgres.take() {
-            postgres.halt()?;
+        if let Some(mut server) = demo.private.take() {
+            server.halt()?;
+        }
+        if let Some((url, names)) = &demo.guests {
+            crate::store::drop_databases(url, names).await?;
         }
         Ok(holds)
     }
@@ -130,7 +134,7 @@ impl Arguments {
             }
         }
         let (folder, scratch) = self.folder()?;
-        let (postgres, channel, vault) = databases(self.dir.as_deref()).await?;
+        let Databases { private, channel, vault, guests } = databases(self.dir.as_deref()).await?;
         let file = |fault| CommandFault::File(folder.clone(), fault);
         let mut listeners = BTreeMap::new();
         for code in partner_codes(&partners)? {
@@ -157,7 +161,7 @@ impl Arguments {
         let running = gateway::start(&config).await.map_err(|faults| CommandFault::Start(faults.to_string()))?;
         let (stop, stopped) = watch::channel(false);
         let population = population(&stand, &config, &running, listeners, &stopped, &folder)?;
-        let demo = Demo { stand, config, running, population, stop, folder, _scratch: scratch, postgres };
+        let demo = Demo { stand, config, running, population, stop, folder, _scratch: scratch, private, guests };
         if self.dir.is_some() {
             demo.write_json(&channel)?;
         }
@@ -307,8 +311,17 @@ impl Demo {
     }
 }
 
+/// Where the demo's databases are.
+struct Databases {
+    private: Option<PrivatePostgres>,
+    channel: String,
+    vault: String,
+    /// Databases to be dropped in the end from a server that is not ours.
+    guests: Option<(String, [String; 2])>,
+}
+
 /// `DATABASE_URL`'s server with two fresh databases, or a private one.
-async fn databases(keep: Option<&Path>) -> Result<(Option<PrivatePostgres>, String, String), CommandFault> {
+async fn databases(keep: Option<&Path>) -> Result<Databases, CommandFault> {
     let mut word = [0; 4];
     SystemRandom.fill(&mut word);
     if let Ok(url) = std::env::var("DATABASE_URL") {
@@ -318,7 +331,8 @@ async fn databases(keep: Option<&Path>) -> Result<(Option<PrivatePostgres>, Stri
         crate::store::create_databases(&url, &names).await?;
         let of =
             |name: &str| if query.is_empty() { format!("{server}/{name}") } else { format!("{server}/{name}?{query}") };
-        return Ok((None, of(&names[0]), of(&names[1])));
+        let (channel, vault) = (of(&names[0]), of(&names[1]));
+        return Ok(Databases { private: None, channel, vault, guests: keep.is_none().then_some((url, names)) });
     }
     let folder = keep.map(|dir| {
         // As root the server runs under another user, who must be able to enter every folder on the way.
@@ -333,7 +347,7 @@ async fn databases(keep: Option<&Path>) -> Result<(Option<PrivatePostgres>, Stri
     let server = PrivatePostgres::start(Durability::Default, folder.as_deref(), &SystemRandom)?;
     crate::store::create_databases(&server.url("postgres"), &["channel".to_owned(), "vault".to_owned()]).await?;
     let (channel, vault) = (server.url("channel"), server.url("vault"));
-    Ok((Some(server), channel, vault))
+    Ok(Databases { private: Some(server), channel, vault, guests: None })
 }
 
 fn partner_codes(partners: &Path) -> Result<Vec<String>, CommandFault> {
