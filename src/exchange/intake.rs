@@ -75,6 +75,10 @@ pub async fn take(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Sp
     }
     match answer {
         Answer::Stored { receipt, outcome, problem, pairwise, repeat } => {
+            if outcome != Outcome::Applied && !repeat {
+                // The id of the message is the error id of its answer.
+                tracing::info!(error_id = %receipt.message, outcome = outcome.as_str(), "a message was not applied");
+            }
             Ok(Taken { outcome, faults: read_faults(problem.as_deref()), placement: pairwise, receipt, repeat })
         }
         Answer::Conflict => Err(Box::new(gateway.problem(ProblemKind::DuplicateIdOtherBytes))),

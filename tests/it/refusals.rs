@@ -361,3 +361,56 @@ async fn a_signed_assertion_gives_a_token_once() {
     assert_eq!(ask("https://elsewhere.example", "j-2").await.1["error_description"], "aud-wrong");
     gateway.stop_and_verify().await;
 }
+
+#[tokio::test]
+async fn a_client_that_asks_too_often_is_told_to_wait() {
+    let mut gateway = TestGateway::prepare(Databases::fresh().await).await;
+    gateway.config.limits.requests_per_s = std::num::NonZeroU32::new(2).unwrap();
+    gateway.serve().await;
+    let my = gateway.system("my-gateway");
+    let token = my.fresh_token().await.unwrap();
+    let mut last = (0, String::new());
+    for _ in 0..8 {
+        let body = bytes();
+        let answer = my.http.post(format!("{}/v1/messages", my.base)).headers(sign(&my, &token, &body)).body(body);
+        let answer = answer.send().await.unwrap();
+        let after = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+        last = (answer.status().as_u16(), after.unwrap_or_default());
+        if last.0 == 429 {
+            break;
+        }
+    }
+    assert_eq!(last, (429, "1".to_owned()));
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_names_a_person_stands_in_the_log() {
+    let mut gateway = TestGateway::prepare(Databases::fresh().await).await;
+    let log = gateway.folder.join("log");
+    let mut serve = std::process::Command::new(env!("CARGO_BIN_EXE_onechannel"));
+    serve.args(["serve", "--config"]).arg(&gateway.stand.config).env("RUST_LOG", "trace");
+    let mut process =
+        serve.stdout(std::process::Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    let kp2mi = gateway.system("kp2mi-system");
+    let nominated = event("placement.nominated.v1", "KP2MI", |e| e["data"]["worker"]["sex"] = json!("Q"));
+    let refused = loop {
+        if let Ok(reply) = kp2mi.send(&nominated).await {
+            break reply;
+        }
+    };
+    assert_eq!(refused.status, 422);
+    let taken = kp2mi.send(&event("placement.nominated.v1", "KP2MI", |_| ())).await.unwrap();
+    let token = kp2mi.fresh_token().await.unwrap();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let text = std::fs::read_to_string(&log).unwrap();
+    let error_id = refused.body["instance"].as_str().unwrap().trim_start_matches("urn:uuid:").to_owned();
+    assert!(taken.status == 201 && text.len() > 1_000 && text.contains(&error_id), "the log has the error id");
+    for secret in
+        ["RATNASARI", "E7654321", "3201016902960001", "+628120000001", "OCS-00017", &token[token.len() - 40..]]
+    {
+        assert!(!text.contains(secret), "{secret}");
+    }
+    gateway.stop_and_verify().await;
+}

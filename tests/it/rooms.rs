@@ -130,3 +130,27 @@ fn no_party_is_named_in_code() {
         .collect();
     assert!(faults.is_empty(), "{faults:#?}");
 }
+
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let all: String = ["src", "tests"]
+        .iter()
+        .flat_map(|folder| sources(Path::new(folder)))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let threats = std::fs::read_to_string("src/trust/mod.rs").unwrap();
+    let rows: Vec<&str> = threats.lines().filter(|line| line.starts_with("//! | ") && line.contains('`')).collect();
+    assert!(rows.len() >= 18);
+    let named = rows
+        .iter()
+        .flat_map(|row| row.split('`').skip(1).step_by(2))
+        .filter(|word| word.contains('_') && !word.contains(' '));
+    let lost: Vec<&str> = named.filter(|name| !all.contains(&format!("fn {name}("))).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    // Promises name tests by their beginning.
+    let promises = std::fs::read_to_string("src/lib.rs").unwrap();
+    let named = promises.split('`').skip(1).step_by(2).filter_map(|word| word.strip_suffix('…'));
+    let lost: Vec<&str> =
+        named.filter(|name| !all.contains(&format!("fn {}", name.rsplit("::").next().unwrap()))).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}
