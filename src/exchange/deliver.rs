@@ -54,23 +54,29 @@ pub async fn round(gateway: &Gateway, party: &str, client: &PartyClient, pace: P
             (lease, sent)
         }
     });
-    let results: Vec<(Lease, Sent)> = stream::iter(sending).buffer_unordered(pace.parallel).collect().await;
+    let results: Vec<(Lease, Result<Sent, &'static str>)> =
+        stream::iter(sending).buffer_unordered(pace.parallel).collect().await;
     let tried = results.len();
     let mut settlements = Vec::new();
     for (lease, sent) in results {
         match sent {
-            Sent::Acked { evidence } => {
+            Err(reason) => {
+                tracing::error!(party, message = %lease.message, reason, "a message cannot be sent and is parked");
+                let reason = Some(reason.to_owned());
+                settlements.push(settlement(gateway, party, &lease, Verdict::Parked, reason, Vec::new()));
+            }
+            Ok(Sent::Acked { evidence }) => {
                 settlements.push(settlement(gateway, party, &lease, Verdict::Delivered, None, evidence))
             }
-            Sent::Refused { reason, evidence } => {
+            Ok(Sent::Refused { reason, evidence }) => {
                 tracing::warn!(party, message = %lease.message, reason, "a party refused a message");
                 settlements.push(settlement(gateway, party, &lease, Verdict::Refused, Some(reason), evidence));
             }
-            Sent::Retry { reason, .. } if gateway.now() - lease.created_at > pace.park_after => {
+            Ok(Sent::Retry { reason, .. }) if gateway.now() - lease.created_at > pace.park_after => {
                 tracing::warn!(party, message = %lease.message, reason, "a message is parked");
                 settlements.push(settlement(gateway, party, &lease, Verdict::Parked, Some(reason), Vec::new()));
             }
-            Sent::Retry { after, reason } => {
+            Ok(Sent::Retry { after, reason }) => {
                 let pause =
                     after.and_then(|after| after.try_into().ok()).unwrap_or_else(|| pause(gateway, &lease, pace));
                 deliveries::put_back(&gateway.journal.channel, party, &lease, gateway.now() + pause, &reason).await?;
@@ -83,22 +89,24 @@ pub async fn round(gateway: &Gateway, party: &str, client: &PartyClient, pace: P
     Ok(tried)
 }
 
-async fn send(gateway: &Gateway, party: &str, client: &PartyClient, event: Option<&Value>) -> Sent {
-    let park = |reason: &str| Sent::Refused { reason: reason.to_owned(), evidence: Vec::new() };
-    let Some(event) = event else { return park("content-erased") };
+/// Sends one event in the party's wire format; a word for why it has none is ours to mend.
+async fn send(
+    gateway: &Gateway,
+    party: &str,
+    client: &PartyClient,
+    event: Option<&Value>,
+) -> Result<Sent, &'static str> {
+    let event = event.ok_or("content-erased")?;
     let type_name = event.get("type").and_then(Value::as_str).unwrap_or_default();
-    let Some((path, record)) = gateway.formats.get(party).and_then(|formats| formats.outbound(type_name)) else {
-        return park("no-route-for-type");
-    };
-    match record.write(event) {
-        Ok(wire) => client.send(path, wire.to_string().into_bytes()).await,
-        Err(faults) => {
-            // Ours to mend: the pointers say where, the values stay out of the log.
-            let rules: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.rule)).collect();
-            tracing::error!(party, type_name, rules = rules.join(", "), "a message has no wire form");
-            park("no-wire-form")
-        }
-    }
+    let route = gateway.formats.get(party).and_then(|formats| formats.outbound(type_name));
+    let (path, record) = route.ok_or("no-route-for-type")?;
+    let wire = record.write(event).map_err(|faults| {
+        // The pointers say where, the values stay out of the log.
+        let rules: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.rule)).collect();
+        tracing::error!(party, type_name, rules = rules.join(", "), "a message has no wire form");
+        "no-wire-form"
+    })?;
+    Ok(client.send(path, wire.to_string().into_bytes()).await)
 }
 
 /// Full jitter over a doubling range.

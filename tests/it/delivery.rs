@@ -144,3 +144,22 @@ async fn what_could_not_be_delivered_for_too_long_is_parked_and_can_be_sent_agai
     assert_eq!(mock.told().len(), 1);
     assert_eq!(gateway.stop_and_verify().await, 3, "received, parked, delivered");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_no_wire_form_is_parked_and_not_called_refused() {
+    let (mut gateway, port) = prepared("my").await;
+    gateway.serve().await;
+    let (_stop, stopped) = watch::channel(false);
+    let mock = mock(&gateway, "my", port, &stopped).await;
+    let nominated = event("placement.nominated.v1", "KP2MI", |e| {
+        e["data"]["worker"]["birthDate"] = serde_json::json!({"value": "1996-02", "precision": "MONTH"});
+    });
+    assert_eq!(gateway.system("kp2mi-system").send(&nominated).await.unwrap().status, 201);
+    until(&gateway, "my", "parked", 1).await;
+    let reason: Option<String> = sqlx::query_scalar("select reason from deliveries where party = 'my'")
+        .fetch_one(&gateway.databases.owner)
+        .await
+        .unwrap();
+    assert_eq!((reason.as_deref(), mock.told().len()), (Some("no-wire-form"), 0));
+    gateway.stop_and_verify().await;
+}
