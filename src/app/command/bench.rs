@@ -35,14 +35,7 @@ commit;
 pub(super) enum Command {
     /// The whole path, over mutual TLS, at 1, 16 and 64 connections and in batches
     #[command(after_help = "Example: onechannel bench intake --seconds 5")]
-    Intake {
-        /// Length of each run, in seconds
-        #[arg(long, default_value_t = 5)]
-        seconds: u32,
-        /// Print the result as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Intake(intake::Options),
     /// The journal alone (no TLS, no signatures): seal, fold, ledger, deliveries, commit
     #[command(after_help = "Example: onechannel bench journal --seconds 10")]
     Journal {
@@ -58,7 +51,7 @@ pub(super) enum Command {
 impl Command {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
         let (seconds, json) = match self {
-            Self::Intake { seconds, json } => return intake::run(seconds, json).await,
+            Self::Intake(options) => return intake::run(options).await,
             Self::Journal { seconds, json } => (seconds, json),
         };
         let server = PrivatePostgres::start(Durability::Default, None, &SystemRandom)?;

@@ -52,17 +52,44 @@ fn bad(fault: impl std::fmt::Display) -> CommandFault {
     CommandFault::Bench(fault.to_string())
 }
 
-pub(super) async fn run(seconds: u32, as_json: bool) -> Result<Holds, CommandFault> {
+/// What a run is asked for.
+#[derive(Debug, clap::Args)]
+pub(in crate::app::command) struct Options {
+    /// Length of each run, in seconds
+    #[arg(long, default_value_t = 5)]
+    seconds: u32,
+    /// Only this many connections (at most 64)
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
+    connections: Option<u16>,
+    /// Only this many messages in a batch, with --connections
+    #[arg(long, default_value_t = 1, requires = "connections", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    batch: u16,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Connections, messages in a batch, and the share of the rate just reached at which requests are paced (`None`: each
+/// connection sends again as soon as it has its answer).
+type Shape = (usize, usize, Option<f64>);
+
+const SHAPES: [Shape; 5] = [(1, 1, None), (16, 1, None), (64, 1, None), (64, 1, Some(0.5)), (16, BATCH, None)];
+
+pub(super) async fn run(options: Options) -> Result<Holds, CommandFault> {
+    let Options { seconds, connections, batch, json: as_json } = options;
+    let only = connections.map(|connections| vec![(usize::from(connections), usize::from(batch), None)]);
     let server = PrivatePostgres::start(Durability::Default, None, &SystemRandom)?;
     let gateway = prepare(&server).await?;
     let systems = gateway.systems(64).await?;
     let fsync = fsync_us(&server)?;
     let mut lines = Vec::new();
     let mut references = vec![reference(&server, seconds)?];
-    for (connections, batch) in [(1, 1), (16, 1), (64, 1), (16, BATCH)] {
+    let mut reached = 0.0;
+    for (connections, batch, share) in only.unwrap_or(SHAPES.to_vec()) {
         let mut runs = Vec::new();
+        let pace = share.map(|share: f64| share * reached);
         for _ in 0..2 {
-            runs.push(gateway.load(&systems[..connections], batch, seconds).await?);
+            runs.push(gateway.load(&systems[..connections], batch, seconds, pace).await?);
             references.push(reference(&server, seconds)?);
         }
         let of = |value: fn(&Run) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
@@ -72,13 +99,14 @@ pub(super) async fn run(seconds: u32, as_json: bool) -> Result<Holds, CommandFau
             p99_ms: of(|r| r.p99_ms),
             cpu_us: of(|r| r.cpu_us),
         };
-        lines.push((connections, batch, middle));
+        reached = middle.per_s;
+        lines.push((connections, batch, pace, middle));
     }
     let pgbench = median(references);
     let memory = gateway.memory_mib();
     if as_json {
-        let runs = lines.iter().map(|(connections, batch, run)| {
-            json!({"connections": connections, "batch": batch, "records_per_s": run.per_s, "ratio": run.per_s / pgbench,
+        let runs = lines.iter().map(|(connections, batch, pace, run)| {
+            json!({"connections": connections, "batch": batch, "paced_per_s": pace, "records_per_s": run.per_s, "ratio": run.per_s / pgbench,
                 "p50_ms": run.p50_ms, "p99_ms": run.p99_ms, "gateway_cpu_us_per_record": run.cpu_us})
         });
         let runs: Vec<Value> = runs.collect();
@@ -97,10 +125,11 @@ pub(super) async fn run(seconds: u32, as_json: bool) -> Result<Holds, CommandFau
     println!(
         "  pgbench {pgbench:>8.0} transactions/s; one fdatasync {fsync:.0} µs; gateway's peak memory {memory:.0} MiB"
     );
-    for (connections, batch, run) in lines {
+    for (connections, batch, pace, run) in lines {
         let ratio = run.per_s / pgbench;
+        let paced = pace.map(|_| " at half of that rate").unwrap_or_default();
         println!(
-            "  {connections:>3} connections, batch {batch:>3}: {:>7.0} records/s, ratio {ratio:.2}, p50 {:.2} ms, p99 {:.2} ms, \
+            "  {connections:>3} connections, batch {batch:>3}{paced}: {:>7.0} records/s, ratio {ratio:.2}, p50 {:.2} ms, p99 {:.2} ms, \
              gateway CPU {:.0} µs a record",
             run.per_s, run.p50_ms, run.p99_ms, run.cpu_us
         );
@@ -157,7 +186,13 @@ impl Gateway {
         Err(bad("the gateway does not answer"))
     }
 
-    async fn load(&self, systems: &[Arc<System>], batch: usize, seconds: u32) -> Result<Run, CommandFault> {
+    async fn load(
+        &self,
+        systems: &[Arc<System>],
+        batch: usize,
+        seconds: u32,
+        pace: Option<f64>,
+    ) -> Result<Run, CommandFault> {
         let sample = Arc::new(sample()?);
         for system in systems {
             send(system, &sample, batch).await?;
@@ -165,12 +200,22 @@ impl Gateway {
         let (cpu, start) = (self.cpu_us(), SystemClock.now());
         let end = start + Duration::seconds(seconds.into());
         let mut senders = tokio::task::JoinSet::new();
-        for system in systems {
+        let every = pace.map(|pace| std::time::Duration::from_secs_f64((systems.len() * batch) as f64 / pace));
+        for (n, system) in systems.iter().enumerate() {
             let (system, sample) = (system.clone(), sample.clone());
+            let first = every.map(|every| tokio::time::Instant::now() + every.mul_f64(n as f64 / systems.len() as f64));
             senders.spawn(async move {
                 let mut times = Vec::new();
+                let mut due = first;
                 while SystemClock.now() < end {
-                    let before = std::time::Instant::now();
+                    // A request that could not leave in its time counts from when it should have.
+                    let now = tokio::time::Instant::now();
+                    let late = due.filter(|due| *due < now);
+                    if let (Some(at), None) = (due, late) {
+                        tokio::time::sleep_until(at).await;
+                    }
+                    let before = late.unwrap_or_else(tokio::time::Instant::now);
+                    due = due.zip(every).map(|(due, every)| due + every);
                     send(&system, &sample, batch).await?;
                     times.push(before.elapsed().as_secs_f64() * 1e3);
                 }
