@@ -8,6 +8,7 @@ mod deliveries;
 #[cfg(feature = "sandbox")]
 mod demo;
 mod erase;
+mod keys;
 mod ledger;
 mod migrate;
 mod receipt;
@@ -37,6 +38,9 @@ enum Command {
     Deliveries(deliveries::Arguments),
     /// Destroys the keys of one person
     Erase(erase::Arguments),
+    /// The archive of public keys; extending the grace of CRLs
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Brings both databases up to date
     Migrate(migrate::Arguments),
     /// Checks the audit ledger
@@ -94,6 +98,7 @@ impl Cli {
             Command::Check(arguments) => arguments.run().await,
             Command::Deliveries(arguments) => arguments.run().await,
             Command::Erase(arguments) => arguments.run().await,
+            Command::Keys(command) => command.run().await,
             Command::Migrate(arguments) => arguments.run().await,
             Command::Ledger(command) => command.run().await,
             Command::Receipt(command) => command.run(),

@@ -15,6 +15,7 @@ use crate::{
     schema::Schemas,
     store::{
         self,
+        access::{self, PublicKey},
         journal::{DOMESTIC, Journal, JournalHandle},
     },
     trust::{
@@ -28,6 +29,7 @@ use crate::{
 use aws_lc_rs::signature::Ed25519KeyPair;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject};
 use std::{collections::HashMap, fmt::Display, path::Path, sync::Arc};
+use time::OffsetDateTime;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 /// Verified tokens remembered.
@@ -76,7 +78,6 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         let found = Formats::load(party, &schemas).map_err(|faults| StartFaults::all(&faults))?;
         formats.insert(party.code().to_owned(), found);
     }
-    let trust = TrustStore::new(&all_anchors(&parties)?).map_err(StartFaults::of)?;
     let environment = &parties.home.profile.environment;
     if let Some(other) = parties.partners.values().find(|party| party.profile.environment != *environment) {
         return Err(StartFaults::of(format!("{} is not of the environment {environment}", other.code())));
@@ -96,11 +97,15 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     });
+    let graces = access::crl_graces(&journal.channel).await.map_err(StartFaults::of)?;
+    let trust = TrustStore::new(&all_anchors(&parties, &graces)?).map_err(StartFaults::of)?;
     let policies = exchange::policies(&schemas, &parties);
     exchange::keep_policies(&journal, &policies).await.map_err(StartFaults::of)?;
     let pem = std::fs::read(&config.keys.signing)
         .map_err(|f| StartFaults::of(format!("{}: {f}", config.keys.signing.display())))?;
     let signing = Arc::new(SigningKey::from_pkcs8_pem(Some(&config.keys.signing_kid), &pem).map_err(StartFaults::of)?);
+    let archived = public_keys(&parties, signing.verifying_key(), &journal.signers)?;
+    access::keep_public_keys(&journal.channel, &archived, journal.clock.now()).await.map_err(StartFaults::of)?;
     let own_keys = vec![Arc::new(signing.verifying_key().clone())];
     Ok(Arc::new(Gateway {
         formats,
@@ -168,12 +173,15 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
     Ok(Running { gateway, stop, tasks })
 }
 
-/// Trust anchors and CRLs of every party, read from its folder now.
-pub(super) fn all_anchors(parties: &Parties) -> Result<Vec<PartyAnchors>, StartFaults> {
-    parties.all().map(|party| anchors(party)).collect()
+/// Trust anchors and CRLs of every party, read from its folder now; `graces`: until when officers let its expired CRLs count.
+pub(super) fn all_anchors(
+    parties: &Parties,
+    graces: &HashMap<String, OffsetDateTime>,
+) -> Result<Vec<PartyAnchors>, StartFaults> {
+    parties.all().map(|party| anchors(party, graces.get(party.code()).copied())).collect()
 }
 
-fn anchors(party: &Party) -> Result<PartyAnchors, StartFaults> {
+fn anchors(party: &Party, crl_grace_until: Option<OffsetDateTime>) -> Result<PartyAnchors, StartFaults> {
     let trust = &party.profile.trust;
     let crls = trust.crls.iter().map(|file| {
         let path = party.folder.join(file);
@@ -184,6 +192,7 @@ fn anchors(party: &Party) -> Result<PartyAnchors, StartFaults> {
         roots: client::certificates(&party.folder, &trust.roots).map_err(StartFaults::of)?,
         crls: crls.collect::<Result<_, _>>().map_err(StartFaults::of)?,
         crl_grace: time::Duration::hours(trust.crl_grace_h.into()),
+        crl_grace_until,
     })
 }
 
@@ -215,6 +224,46 @@ fn pace(config: &Config) -> Pace {
     }
 }
 
+/// The keys with which a party signs answers.
+fn answer_keys(party: &Party) -> Result<Vec<Arc<VerifyingKey>>, StartFaults> {
+    let keys = party.profile.outbound.iter().flat_map(|outbound| &outbound.answer_key).map(|key| {
+        let file = party.folder.join(&key.file);
+        let pem = std::fs::read(&file).map_err(|fault| format!("{}: {fault}", file.display()))?;
+        VerifyingKey::from_spki_pem(&key.kid, &pem)
+            .map(Arc::new)
+            .map_err(|fault| format!("{}: {fault}", file.display()))
+    });
+    keys.collect::<Result<_, String>>().map_err(StartFaults::of)
+}
+
+/// Every public key that counts now: clients', partners' answers', our own and the logs'.
+fn public_keys(
+    parties: &Parties,
+    own: &VerifyingKey,
+    signers: &HashMap<String, NoteSigner>,
+) -> Result<Vec<PublicKey>, StartFaults> {
+    let jwk = |party: &Party, purpose, key: &VerifyingKey| PublicKey {
+        party: party.code().to_owned(),
+        purpose,
+        kid: key.kid().to_owned(),
+        key: key.jwk().to_string(),
+    };
+    let mut all = vec![jwk(&parties.home, "gateway", own)];
+    for client in parties.clients.values() {
+        all.extend(client.keys.iter().map(|key| jwk(&client.party, "message", key)));
+    }
+    for party in parties.partners.values() {
+        all.extend(answer_keys(party)?.iter().map(|key| jwk(party, "answer", key)));
+    }
+    all.extend(signers.values().map(|signer| PublicKey {
+        party: parties.home.code().to_owned(),
+        purpose: "log",
+        kid: signer.verifier().name.clone(),
+        key: signer.verifier().to_string(),
+    }));
+    Ok(all)
+}
+
 /// The client of a partner; `base` overrides both profile and configuration.
 ///
 /// # Errors
@@ -229,14 +278,6 @@ pub fn party_client(
     let Some(outbound) = &party.profile.outbound else { return Ok(None) };
     let (chain, key) = pair(&config.tls.client_chain, &config.tls.client_key)?;
     let roots = client::certificates(&party.folder, &outbound.roots).map_err(StartFaults::of)?;
-    let keys = outbound.answer_key.iter().map(|key| {
-        let file = party.folder.join(&key.file);
-        let pem = std::fs::read(&file).map_err(|fault| format!("{}: {fault}", file.display()))?;
-        VerifyingKey::from_spki_pem(&key.kid, &pem)
-            .map(Arc::new)
-            .map_err(|fault| format!("{}: {fault}", file.display()))
-    });
-    let keys = keys.collect::<Result<_, String>>().map_err(StartFaults::of)?;
     let own = Own {
         chain,
         key,
@@ -245,7 +286,7 @@ pub fn party_client(
         random: gateway.journal.random.clone(),
     };
     let base = base.unwrap_or(config.endpoints.get(party.code()).unwrap_or(&outbound.base));
-    let client = PartyClient::new(own, outbound, party.profile.assurance, &roots, keys, base);
+    let client = PartyClient::new(own, outbound, &party.profile, &roots, answer_keys(party)?, base);
     let client = client.map_err(|fault| StartFaults::of(format!("partner {}: {fault}", party.code())))?;
     Ok(Some(Arc::new(client)))
 }

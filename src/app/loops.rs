@@ -11,7 +11,7 @@ use crate::{
     partner::{Client, profile::Poll},
     store::{access, journal::DOMESTIC},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// Pause of a loop that found nothing to do.
@@ -100,8 +100,13 @@ pub(super) async fn housekeeping(gateway: Arc<Gateway>, mut stop: watch::Receive
 /// Reads trust anchors and CRLs again: a revocation bites without a restart, on open connections too. Files that cannot be used
 /// leave the old ones in force and say so.
 pub(super) async fn reload_trust(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
+    let mut graces = HashMap::new();
     while pause(&mut stop, RELOAD).await {
-        let replaced = super::gateway::all_anchors(&gateway.parties)
+        match access::crl_graces(&gateway.journal.channel).await {
+            Ok(found) => graces = found,
+            Err(fault) => tracing::error!(%fault, "extensions of CRLs were not read; those known stay in force"),
+        }
+        let replaced = super::gateway::all_anchors(&gateway.parties, &graces)
             .map_err(|faults| faults.to_string())
             .and_then(|anchors| gateway.trust.replace(&anchors).map_err(|fault| fault.to_string()));
         if let Err(fault) = replaced {

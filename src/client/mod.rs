@@ -7,13 +7,13 @@ use crate::{
     domain::clock::{Clock, Random},
     partner::{
         PartyFault,
-        profile::{Assurance, Outbound, Refusal},
+        profile::{Assurance, Outbound, Profile, Refusal},
     },
     trust::{
         digest,
         httpsig::{self, RequestParts, ResponseParts},
         keys::{SigningKey, VerifyingKey},
-        tls,
+        tls::{self, KeyExchange},
     },
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -84,17 +84,19 @@ impl PartyClient {
     pub fn new(
         own: Own,
         outbound: &Outbound,
-        assurance: Assurance,
+        profile: &Profile,
         roots: &[CertificateDer<'static>],
         answer_keys: Vec<Arc<VerifyingKey>>,
         base: &str,
     ) -> Result<Self, String> {
-        let answers_signed = matches!(assurance, Assurance::AnswerSigned | Assurance::Witnessed);
+        let answers_signed = matches!(profile.assurance, Assurance::AnswerSigned | Assurance::Witnessed);
         if answers_signed && answer_keys.is_empty() {
             return Err("its assurance promises signed answers, but outbound.answer_key is empty".to_owned());
         }
-        let tls =
-            tls::client_config(roots, own.chain, own.key, own.clock.clone()).map_err(|fault| fault.to_string())?;
+        let hybrid_only = profile.trust.hybrid_key_exchange_only;
+        let exchange = if hybrid_only { KeyExchange::HybridOnly } else { KeyExchange::PreferHybrid };
+        let tls = tls::client_config(roots, own.chain, own.key, own.clock.clone(), exchange);
+        let tls = tls.map_err(|fault| fault.to_string())?;
         #[expect(clippy::disallowed_methods, reason = "this room is the one place that makes clients")]
         let builder = reqwest::Client::builder();
         let http = builder

@@ -2,7 +2,7 @@
 //! again; every log still verifies, because it never named them. Where a hold forbids it, the request is recorded and nothing
 //! is destroyed.
 
-use super::Gateway;
+use super::{Gateway, different};
 use crate::store::{
     StoreFault,
     erasures::{self, Erasure},
@@ -47,8 +47,7 @@ pub async fn erase(
     officers: [String; 2],
     basis: &str,
 ) -> Result<Erased, EraseFault> {
-    let names = officers.each_ref().map(|name| name.trim().to_lowercase());
-    if names[0] == names[1] || names.iter().any(String::is_empty) {
+    if !different(&officers) {
         return Err(EraseFault::TwoOfficers);
     }
     if basis.trim().is_empty() {

@@ -4,6 +4,7 @@
 //! [`crate::client`]. It knows no HTTP framework and no country.
 
 pub mod caller;
+pub mod crl_grace;
 pub mod deliver;
 pub mod erase;
 pub mod evidence;
@@ -106,6 +107,12 @@ impl Gateway {
     pub fn policy(&self, corridor: &str) -> [u8; 32] {
         self.policies.get(corridor).copied().unwrap_or_default()
     }
+}
+
+/// Whether two officers are named and are not the same one.
+fn different(officers: &[String; 2]) -> bool {
+    let names = officers.each_ref().map(|name| name.trim().to_lowercase());
+    names[0] != names[1] && !names.iter().any(String::is_empty)
 }
 
 /// The policy documents of all corridors and the domestic log: what decides there, by digest.

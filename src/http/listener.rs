@@ -4,7 +4,10 @@
 use super::{Peer, Port, router};
 use crate::{
     exchange::evidence,
-    trust::{anchors::PeerCertificate, tls},
+    trust::{
+        anchors::PeerCertificate,
+        tls::{self, HandshakeFault},
+    },
 };
 use hyper::{Request, body::Incoming};
 use hyper_util::{
@@ -96,7 +99,12 @@ async fn handshake(
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = PeerCertificate::from_chain(&port.gateway.trust, chain, port.gateway.now());
     let peer = peer.map_err(|fault| fault.reason())?;
-    tracing::debug!(party = %peer.party, group = ?stream.get_ref().1.negotiated_key_exchange_group(), "connected");
+    let group = stream.get_ref().1.negotiated_key_exchange_group();
+    let profile = port.gateway.parties.party(&peer.party).map(|party| &party.profile);
+    if profile.is_some_and(|profile| profile.trust.hybrid_key_exchange_only) && !tls::is_hybrid(group) {
+        return Err(HandshakeFault::NotHybrid.reason());
+    }
+    tracing::debug!(party = %peer.party, ?group, "connected");
     Ok((stream, peer))
 }
 

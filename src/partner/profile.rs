@@ -124,6 +124,9 @@ pub struct Trust {
     /// Hours past `nextUpdate` for which a CRL still counts.
     #[serde(default)]
     pub crl_grace_h: u32,
+    /// Whether only hybrid post-quantum key exchange (X25519MLKEM768) is taken, in both directions.
+    #[serde(default)]
+    pub hybrid_key_exchange_only: bool,
 }
 
 /// A route of `POST /v1/inbox/{route}` or a polled record type.

@@ -103,6 +103,7 @@ impl Mock {
             roots: roots.map_err(|fault| text(&fault))?,
             crls: Vec::new(),
             crl_grace: time::Duration::ZERO,
+            crl_grace_until: None,
         };
         let trust = TrustStore::new(&[anchors]).map_err(|fault| text(&fault))?;
         let chain = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);

@@ -9,7 +9,7 @@ use crate::{
         digest,
         httpsig::{self, RequestParts, ResponseParts},
         keys::{SigningKey, VerifyingKey},
-        tls,
+        tls::{self, KeyExchange},
     },
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -79,7 +79,8 @@ impl System {
         let read = |path: &Path| std::fs::read(path).map_err(|fault| bad(path, &fault));
         let signing = SigningKey::from_pkcs8_pem(Some(&files.key_id), &read(&files.signing_key)?);
         let gateway = VerifyingKey::from_spki_pem(kid, &read(gateway_key)?);
-        let tls = tls::client_config(&[root], chain, key, Arc::new(SystemClock)).map_err(|fault| bad(ca, &fault))?;
+        let tls = tls::client_config(&[root], chain, key, Arc::new(SystemClock), KeyExchange::PreferHybrid);
+        let tls = tls.map_err(|fault| bad(ca, &fault))?;
         Ok(Self {
             client_id: files.client_id.clone(),
             base: base.to_owned(),

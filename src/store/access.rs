@@ -1,9 +1,12 @@
-//! What is remembered about callers: nonces used up, suspensions, revoked tokens, certificates seen, handshakes that failed.
+//! What is remembered about callers: nonces used up, suspensions, revoked tokens, certificates and public keys
+//! seen, extensions of CRLs, handshakes that failed.
 //! Decides nothing about them.
 
 use super::{StoreFault, journal::Spend};
 use sqlx::PgPool;
+use std::collections::HashMap;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// Whether a caller that proved who it is may act at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,4 +163,96 @@ pub async fn count_rejected(
     .execute(pool)
     .await?;
     Ok(())
+}
+
+/// A public signing key that counts or counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    /// Whose.
+    pub party: String,
+    /// `gateway`, `message`, `answer` or `log`.
+    pub purpose: &'static str,
+    /// Its id.
+    pub kid: String,
+    /// JWK (RFC 7517); of a log the C2SP verifier key.
+    pub key: String,
+}
+
+/// Archives public keys; those that are there already stay as they are.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn keep_public_keys(pool: &PgPool, keys: &[PublicKey], now: OffsetDateTime) -> Result<(), StoreFault> {
+    let column = |text: fn(&PublicKey) -> String| keys.iter().map(text).collect::<Vec<String>>();
+    sqlx::query!(
+        "insert into public_keys (party, purpose, kid, key, first_seen_at)
+         select party, purpose, kid, key, $5 from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as t (party, purpose, kid, key)
+         on conflict do nothing",
+        &column(|key| key.party.clone()),
+        &column(|key| key.purpose.to_owned()),
+        &column(|key| key.kid.clone()),
+        &column(|key| key.key.clone()),
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// (party, purpose, key id, key, first seen) of every public key that ever counted.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn public_keys(pool: &PgPool) -> Result<Vec<(String, String, String, String, OffsetDateTime)>, StoreFault> {
+    let rows = sqlx::query!(
+        "select party, purpose, kid, key, first_seen_at from public_keys order by party, purpose, kid, first_seen_at"
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.party, row.purpose, row.kid, row.key, row.first_seen_at)).collect())
+}
+
+/// An extension by two officers of the time for which a party's expired CRLs count.
+#[derive(Debug, Clone)]
+pub struct CrlGrace {
+    /// Our id of it.
+    pub id: Uuid,
+    /// Whose CRLs.
+    pub party: String,
+    /// Until when.
+    pub until: OffsetDateTime,
+    /// Why.
+    pub basis: String,
+    /// Two officers.
+    pub officers: [String; 2],
+}
+
+/// Records an extension.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn extend_crl_grace(pool: &PgPool, grace: &CrlGrace, now: OffsetDateTime) -> Result<(), StoreFault> {
+    sqlx::query!(
+        "insert into crl_graces (id, party, until, basis, first_officer, second_officer, at) values ($1, $2, $3, $4, $5, $6, $7)",
+        grace.id,
+        grace.party,
+        grace.until,
+        grace.basis,
+        grace.officers[0],
+        grace.officers[1],
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Until when each party's expired CRLs count, where officers extended it.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn crl_graces(pool: &PgPool) -> Result<HashMap<String, OffsetDateTime>, StoreFault> {
+    let rows =
+        sqlx::query!(r#"select party, max(until) as "until!" from crl_graces group by party"#).fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|row| (row.party, row.until)).collect())
 }

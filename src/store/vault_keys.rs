@@ -33,6 +33,7 @@ impl KeyOwner {
 }
 
 /// Gives each owner's key, making those that do not exist yet. Two instances that make the same key at once end with one.
+/// An owner that is `new` as far as the caller knows is not looked for first.
 ///
 /// # Errors
 /// [`StoreFault::Database`]; [`StoreFault::BadRow`] where a row is wrapped under an epoch that `kek` is not.
@@ -40,11 +41,14 @@ pub async fn ensure(
     pool: &PgPool,
     kek: &KeyEncryption,
     owners: &[KeyOwner],
+    new: impl Fn(&KeyOwner) -> bool,
     clock: &dyn Clock,
     random: &dyn Random,
 ) -> Result<HashMap<KeyOwner, SealingKey>, StoreFault> {
     let wanted: BTreeMap<String, &KeyOwner> = owners.iter().map(|owner| (owner.text(), owner)).collect();
-    let mut found = read(pool, kek, &wanted).await?;
+    let old: BTreeMap<String, &KeyOwner> =
+        wanted.iter().filter(|(_, owner)| !new(owner)).map(|(text, owner)| (text.clone(), *owner)).collect();
+    let mut found = if old.is_empty() { HashMap::new() } else { read(pool, kek, &old).await? };
     let missing: Vec<String> =
         wanted.iter().filter(|(_, owner)| !found.contains_key(**owner)).map(|(text, _)| text.clone()).collect();
     if missing.is_empty() {
@@ -67,7 +71,7 @@ pub async fn ensure(
     .fetch_all(pool)
     .await?;
     if made.len() < missing.len() {
-        // Another instance was first with some of them: its keys are the ones that count.
+        // Some were there, by another instance or an earlier try: those are the ones that count.
         return read(pool, kek, &wanted).await;
     }
     for (text, key) in missing.iter().zip(fresh) {

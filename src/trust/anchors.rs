@@ -36,6 +36,8 @@ pub struct PartyAnchors {
     pub crls: Vec<CertificateRevocationListDer<'static>>,
     /// How long past `nextUpdate` a CRL is still taken.
     pub crl_grace: Duration,
+    /// Until when two officers let expired CRLs count beyond that.
+    pub crl_grace_until: Option<OffsetDateTime>,
 }
 
 /// Why new anchors were not taken; the old ones stay in force.
@@ -147,6 +149,13 @@ struct Party {
     /// Newest first: the library takes the first that speaks for a certificate, and an old one misses revocations.
     crls: Vec<Crl>,
     grace_s: i64,
+    grace_until: Option<i64>,
+}
+
+impl Crl {
+    fn counts(&self, at: i64, grace_s: i64, until: Option<i64>) -> bool {
+        at <= self.next_update.saturating_add(grace_s) || until.is_some_and(|until| at <= until)
+    }
 }
 
 struct Anchors {
@@ -315,7 +324,7 @@ impl Party {
         // An expired CRL still says who was revoked, however old it is ...
         run(ExpirationPolicy::Ignore, &|_| true)?;
         // ... but says who is good only within the grace.
-        match run(ExpirationPolicy::Ignore, &|crl| at <= crl.next_update.saturating_add(self.grace_s)) {
+        match run(ExpirationPolicy::Ignore, &|crl| crl.counts(at, self.grace_s, self.grace_until)) {
             Ok(_) => Ok(RevocationState::Grace),
             Err(_) => Err(webpki::Error::CrlExpired { time: unix(at), next_update: unix(self.oldest_next_update()) }),
         }
@@ -396,7 +405,13 @@ fn read(parties: &[PartyAnchors]) -> Result<Vec<Party>, TrustFault> {
             crls.push(read_crl(der).ok_or_else(bad)?);
         }
         crls.sort_by_key(|crl| std::cmp::Reverse(crl.this_update));
-        seen.push(Party { code: given.party.as_str().into(), roots, crls, grace_s: given.crl_grace.whole_seconds() });
+        seen.push(Party {
+            code: given.party.as_str().into(),
+            roots,
+            crls,
+            grace_s: given.crl_grace.whole_seconds(),
+            grace_until: given.crl_grace_until.map(OffsetDateTime::unix_timestamp),
+        });
     }
     Ok(seen)
 }

@@ -6,10 +6,10 @@
 use super::anchors::TrustStore;
 use crate::domain::clock::Clock;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
-    ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, NamedGroup, OtherError,
+    RootCertStore, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     server::{
         NoServerSessionStorage,
         danger::{ClientCertVerified, ClientCertVerifier},
@@ -32,6 +32,7 @@ faults! {
         CrlExpired = "crl-expired", "a CRL of the party is expired beyond its grace";
         RevocationUnknown = "revocation-unknown", "no valid CRL covers the client certificate's chain";
         BadSignature = "certificate-bad-signature", "a signature of the client's chain or handshake does not verify";
+        NotHybrid = "key-exchange-not-hybrid", "the party requires a hybrid post-quantum key exchange";
         Other = "handshake-failed", "the TLS handshake failed";
     }
 }
@@ -92,7 +93,9 @@ fn rustls_error(error: webpki::Error) -> Error {
         HandshakeFault::CrlExpired => C::ExpiredRevocationList,
         HandshakeFault::RevocationUnknown => C::UnknownRevocationStatus,
         HandshakeFault::BadSignature => C::BadSignature,
-        HandshakeFault::NoneSent | HandshakeFault::Other => C::Other(OtherError(Arc::new(error))),
+        HandshakeFault::NoneSent | HandshakeFault::NotHybrid | HandshakeFault::Other => {
+            C::Other(OtherError(Arc::new(error)))
+        }
     })
 }
 
@@ -160,13 +163,27 @@ impl TimeProvider for ClockTime {
     }
 }
 
-/// X25519MLKEM768 before all others (RFC 10024), whatever the library's default becomes.
-fn provider() -> Arc<CryptoProvider> {
+/// Which key exchanges are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyExchange {
+    /// X25519MLKEM768 before all others (RFC 10024), whatever the library's default becomes.
+    PreferHybrid,
+    /// X25519MLKEM768 and nothing else.
+    HybridOnly,
+}
+
+fn provider(exchange: KeyExchange) -> Arc<CryptoProvider> {
     use aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
-    Arc::new(CryptoProvider {
-        kx_groups: vec![X25519MLKEM768, X25519, SECP256R1, SECP384R1],
-        ..aws_lc_rs::default_provider()
-    })
+    let kx_groups = match exchange {
+        KeyExchange::PreferHybrid => vec![X25519MLKEM768, X25519, SECP256R1, SECP384R1],
+        KeyExchange::HybridOnly => vec![X25519MLKEM768],
+    };
+    Arc::new(CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() })
+}
+
+/// Whether a connection's key exchange was hybrid.
+pub fn is_hybrid(group: Option<&dyn SupportedKxGroup>) -> bool {
+    group.is_some_and(|group| group.name() == NamedGroup::X25519MLKEM768)
 }
 
 fn alpn() -> Vec<Vec<u8>> {
@@ -183,10 +200,11 @@ pub fn server_config(
     key: PrivateKeyDer<'static>,
     clock: Arc<dyn Clock>,
 ) -> Result<ServerConfig, Error> {
-    let mut config = ServerConfig::builder_with_details(provider(), Arc::new(ClockTime(clock)))
-        .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(Arc::new(PartyVerifier(store)))
-        .with_single_cert(chain, key)?;
+    let mut config =
+        ServerConfig::builder_with_details(provider(KeyExchange::PreferHybrid), Arc::new(ClockTime(clock)))
+            .with_protocol_versions(&[&TLS13])?
+            .with_client_cert_verifier(Arc::new(PartyVerifier(store)))
+            .with_single_cert(chain, key)?;
     config.alpn_protocols = alpn();
     config.max_early_data_size = 0;
     // A resumed session would skip the verifier, and with it the audit of a revoked certificate's attempt.
@@ -204,12 +222,13 @@ pub fn client_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     clock: Arc<dyn Clock>,
+    exchange: KeyExchange,
 ) -> Result<ClientConfig, Error> {
     let mut store = RootCertStore::empty();
     for root in roots {
         store.add(root.clone())?;
     }
-    let mut config = ClientConfig::builder_with_details(provider(), Arc::new(ClockTime(clock)))
+    let mut config = ClientConfig::builder_with_details(provider(exchange), Arc::new(ClockTime(clock)))
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(store)
         .with_client_auth_cert(chain, key)?;

@@ -146,7 +146,7 @@ async fn what_could_not_be_delivered_for_too_long_is_parked_and_can_be_sent_agai
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_has_no_wire_form_is_parked_and_not_called_refused() {
+async fn a_worker_whose_birth_date_is_known_in_part_is_told_of() {
     let (mut gateway, port) = prepared("my").await;
     gateway.serve().await;
     let (_stop, stopped) = watch::channel(false);
@@ -154,6 +154,23 @@ async fn what_has_no_wire_form_is_parked_and_not_called_refused() {
     let nominated = event("placement.nominated.v1", "KP2MI", |e| {
         e["data"]["worker"]["birthDate"] = serde_json::json!({"value": "1996-02", "precision": "MONTH"});
     });
+    assert_eq!(gateway.system("kp2mi-system").send(&nominated).await.unwrap().status, 201);
+    until(&gateway, "my", "delivered", 1).await;
+    assert_eq!(mock.told().len(), 1);
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_no_wire_form_is_parked_and_not_called_refused() {
+    let (mut gateway, port) = prepared("my").await;
+    let mapping = gateway.stand.pki.partners.join("my/mapping/calon.toml");
+    let whole = std::fs::read_to_string(&mapping).unwrap();
+    assert!(whole.contains("\"P\" = \"F\"\n"), "a code that the test takes away");
+    std::fs::write(&mapping, whole.replace("\"P\" = \"F\"\n", "")).unwrap();
+    gateway.serve().await;
+    let (_stop, stopped) = watch::channel(false);
+    let mock = mock(&gateway, "my", port, &stopped).await;
+    let nominated = event("placement.nominated.v1", "KP2MI", |e| e["data"]["worker"]["sex"] = "F".into());
     assert_eq!(gateway.system("kp2mi-system").send(&nominated).await.unwrap().status, 201);
     until(&gateway, "my", "parked", 1).await;
     let reason: Option<String> = sqlx::query_scalar("select reason from deliveries where party = 'my'")

@@ -18,7 +18,7 @@ async fn one_key_an_owner_and_none_after_one_of_its_subjects_is_erased() {
         KeyOwner::new(vec![employer], "placement"),
         KeyOwner::new(vec![employer, worker, worker], "placement"),
     ];
-    let ensure = || vault_keys::ensure(&databases.vault, &kek, &owners, &SystemClock, &SystemRandom);
+    let ensure = || vault_keys::ensure(&databases.vault, &kek, &owners, |_| false, &SystemClock, &SystemRandom);
     let (first, again) = (ensure().await.unwrap(), ensure().await.unwrap());
     let ids: Vec<Uuid> = owners.iter().map(|owner| first[owner].id).collect();
     assert_eq!(ids, owners.iter().map(|owner| again[owner].id).collect::<Vec<_>>());

@@ -236,7 +236,8 @@ async fn a_body_that_stops_coming_ends_the_request() {
     let root = CertificateDer::from_pem_file(&gateway.stand.pki.ca).unwrap();
     let chain = vec![CertificateDer::from_pem_file(&files.client_cert).unwrap()];
     let key = PrivateKeyDer::from_pem_file(&files.client_key).unwrap();
-    let mut config = tls::client_config(&[root], chain, key, Arc::new(SystemClock)).unwrap();
+    let mut config =
+        tls::client_config(&[root], chain, key, Arc::new(SystemClock), tls::KeyExchange::PreferHybrid).unwrap();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let stream = tokio::net::TcpStream::connect(gateway.config.channel_listen).await.unwrap();
     let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();

@@ -1,7 +1,7 @@
 //! Codecs: how one value looks on the wire. Each is total (it refuses, it never panics) and has its inverse.
 
 use crate::domain::{calendars::HijriDate, identifiers::ascii_digits};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use time::{
     Date, OffsetDateTime, PrimitiveDateTime, UtcOffset, format_description::well_known::Rfc3339,
@@ -25,10 +25,22 @@ pub(crate) enum Codec {
     UpperName,
     Digits,
     Prefix(String),
-    Table { to_canonical: BTreeMap<String, String>, to_wire: BTreeMap<String, String> },
+    Table {
+        to_canonical: BTreeMap<String, String>,
+        to_wire: BTreeMap<String, String>,
+    },
     Date(Format),
-    BirthDate(Format),
-    DateTime { reads: &'static [Format], writes: Format, zone: UtcOffset },
+    /// As far as it is known: unknown parts are zeros, `00/02/1996` or `1996-00-00`.
+    BirthDate {
+        format: Format,
+        separator: char,
+        day_first: bool,
+    },
+    DateTime {
+        reads: &'static [Format],
+        writes: Format,
+        zone: UtcOffset,
+    },
     Hijri,
     MoneyText,
     MoneyNumber,
@@ -66,8 +78,8 @@ impl Codec {
             ("digits", ..) => Self::Digits,
             ("date-dmy", ..) => Self::Date(DMY),
             ("date-iso", ..) => Self::Date(ISO),
-            ("birth-date-dmy", ..) => Self::BirthDate(DMY),
-            ("birth-date-iso", ..) => Self::BirthDate(ISO),
+            ("birth-date-dmy", ..) => Self::BirthDate { format: DMY, separator: '/', day_first: true },
+            ("birth-date-iso", ..) => Self::BirthDate { format: ISO, separator: '-', day_first: false },
             ("datetime-dmy", ..) => Self::DateTime { reads: &[DMY_TIME, DMY_MINUTE], writes: DMY_TIME, zone },
             ("datetime-iso-local", ..) => Self::DateTime { reads: &[ISO_TIME], writes: ISO_TIME, zone },
             ("date-hijri", ..) => Self::Hijri,
@@ -99,7 +111,10 @@ impl Codec {
             Self::Digits => Ok(ascii_digits(text).into()),
             Self::Prefix(prefix) => Ok(format!("{prefix}{text}").into()),
             Self::Date(format) => Ok(iso(date(text, format)?).into()),
-            Self::BirthDate(format) => Ok(serde_json::json!({"value": iso(date(text, format)?), "precision": "DAY"})),
+            Self::BirthDate { format, separator, day_first } => match date(text, format) {
+                Ok(day) => Ok(json!({"value": iso(day), "precision": "DAY"})),
+                Err(_) => partial_birth_date(text, *separator, *day_first),
+            },
             Self::DateTime { reads, zone, .. } => {
                 let text = ascii_digits(text);
                 let local = reads.iter().find_map(|format| PrimitiveDateTime::parse(&text, format).ok());
@@ -124,9 +139,20 @@ impl Codec {
             Self::Prefix(prefix) => text()?.strip_prefix(prefix).map(Value::from).ok_or("value with the prefix"),
             Self::Table { to_wire, .. } => to_wire.get(text()?).cloned().map(Value::from).ok_or("value of the table"),
             Self::Date(format) => written(date(text()?, ISO)?, format),
-            Self::BirthDate(format) => {
-                let day = value.get("value").and_then(Value::as_str).ok_or("birth date")?;
-                written(date(day, ISO).map_err(|_| "birth date known to the day")?, format)
+            Self::BirthDate { format, separator, day_first } => {
+                let text = value.get("value").and_then(Value::as_str).unwrap_or_default();
+                if let Ok(day) = date(text, ISO) {
+                    return written(day, format);
+                }
+                let (year, month) = text.split_once('-').unwrap_or((text, ""));
+                let [year, month] =
+                    [(year, "0000"), (month, "00")].map(|(part, none)| if part.is_empty() { none } else { part });
+                let mut parts = [year, month, "00"];
+                if *day_first {
+                    parts.reverse();
+                }
+                let wire = parts.join(&separator.to_string());
+                partial_birth_date(&wire, *separator, *day_first).and(Ok(wire.into()))
             }
             Self::DateTime { writes, zone, .. } => {
                 let instant = OffsetDateTime::parse(text()?, &Rfc3339).map_err(|_| "instant")?;
@@ -147,6 +173,25 @@ impl Codec {
 
 fn date(text: &str, format: Format) -> Result<Date, &'static str> {
     Date::parse(&ascii_digits(text), format).map_err(|_| "date")
+}
+
+/// A birth date of which the day, the month too or all is unknown.
+fn partial_birth_date(text: &str, separator: char, day_first: bool) -> Result<Value, &'static str> {
+    const EXPECTED: &str = "birth date, with zeros for what is not known";
+    let text = ascii_digits(text);
+    let mut parts: Vec<&str> = text.split(separator).collect();
+    if day_first {
+        parts.reverse();
+    }
+    let &[year, month, "00"] = parts.as_slice() else { return Err(EXPECTED) };
+    let known_year = year.len() == 4 && year != "0000" && year.bytes().all(|b| b.is_ascii_digit());
+    let known_month = month.len() == 2 && month.parse().is_ok_and(|month: u8| (1..=12).contains(&month));
+    match (known_year, month) {
+        (true, "00") => Ok(json!({"value": year, "precision": "YEAR"})),
+        (true, _) if known_month => Ok(json!({"value": format!("{year}-{month}"), "precision": "MONTH"})),
+        (false, "00") if year == "0000" => Ok(json!({"precision": "UNKNOWN"})),
+        _ => Err(EXPECTED),
+    }
 }
 
 fn iso(date: Date) -> String {

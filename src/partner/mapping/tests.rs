@@ -81,8 +81,18 @@ proptest! {
             let codec = codec(name);
             prop_assert_eq!(codec.read(&codec.write(&iso).unwrap()).unwrap(), iso.clone());
         }
-        let birth = json!({"value": iso, "precision": "DAY"});
-        prop_assert_eq!(codec("birth-date-dmy").read(&codec("birth-date-dmy").write(&birth).unwrap()).unwrap(), birth);
+        let text = iso.as_str().unwrap();
+        for birth in [
+            json!({"value": text, "precision": "DAY"}),
+            json!({"value": text[..7], "precision": "MONTH"}),
+            json!({"value": text[..4], "precision": "YEAR"}),
+            json!({"precision": "UNKNOWN"}),
+        ] {
+            for name in ["birth-date-dmy", "birth-date-iso"] {
+                let codec = codec(name);
+                prop_assert_eq!(codec.read(&codec.write(&birth).unwrap()).unwrap(), birth.clone());
+            }
+        }
         let instant = date.midnight().assume_offset(ZONE) + time::Duration::seconds(second);
         let instant = Value::from(instant.format(&time::format_description::well_known::Rfc3339).unwrap());
         for name in ["datetime-dmy", "datetime-iso-local"] {
@@ -99,12 +109,24 @@ proptest! {
     #[test]
     fn no_codec_panics_on_any_text(text in ".{0,60}") {
         let value = Value::from(text);
-        for name in ["text", "upper-name", "digits", "prefix", "date-dmy", "date-iso", "birth-date-dmy", "datetime-dmy",
+        for name in ["text", "upper-name", "digits", "prefix", "date-dmy", "date-iso", "birth-date-dmy", "birth-date-iso", "datetime-dmy",
                      "datetime-iso-local", "date-hijri", "money-text", "money-number", "integer", "number"] {
             let _ = codec(name).read(&value);
             let _ = codec(name).write(&value);
         }
     }
+}
+
+#[test]
+fn a_birth_date_is_written_as_far_as_it_is_known() {
+    let month = json!({"value": "1996-02", "precision": "MONTH"});
+    assert_eq!(codec("birth-date-dmy").write(&month), Ok("00/02/1996".into()));
+    assert_eq!(codec("birth-date-iso").write(&month), Ok("1996-02-00".into()));
+    assert_eq!(codec("birth-date-dmy").write(&json!({"precision": "UNKNOWN"})), Ok("00/00/0000".into()));
+    for bad in ["30/02/1996", "00/13/1996", "01/00/1996", "00/02/0000", "00/00/96", "00-02-1996"] {
+        assert!(codec("birth-date-dmy").read(&bad.into()).is_err(), "{bad}");
+    }
+    assert!(codec("birth-date-dmy").write(&json!({"value": "1996-2"})).is_err());
 }
 
 #[test]

@@ -186,7 +186,7 @@ impl Journal {
         }
         let owner = |id: Uuid| KeyOwner::new(vec![id], "lookup");
         let owners: Vec<KeyOwner> = rows.iter().map(|row| owner(row.id)).collect();
-        let keys = vault_keys::ensure(&self.vault, &self.kek, &owners, &*self.clock, &*self.random).await?;
+        let keys = vault_keys::ensure(&self.vault, &self.kek, &owners, |_| true, &*self.clock, &*self.random).await?;
         let lines: Vec<String> = rows
             .iter()
             .map(|row| {
@@ -228,9 +228,15 @@ impl Journal {
         let now: OffsetDateTime = self.clock.now();
         let id = uuid_v7(&*self.clock, &*self.random);
         let owner = KeyOwner::new(vec![id], "officer-act");
-        let keys =
-            vault_keys::ensure(&self.vault, &self.kek, std::slice::from_ref(&owner), &*self.clock, &*self.random)
-                .await?;
+        let keys = vault_keys::ensure(
+            &self.vault,
+            &self.kek,
+            std::slice::from_ref(&owner),
+            |_| true,
+            &*self.clock,
+            &*self.random,
+        )
+        .await?;
         let entry = Entry {
             kind: EntryKind::Officer,
             time: now,

@@ -39,6 +39,11 @@ pub(super) struct Subjects {
 }
 
 impl Subjects {
+    /// Whether a subject was there before this transaction.
+    pub(super) fn is_old(&self, subject: Uuid) -> bool {
+        self.by_id.get(&subject).is_some_and(|subject| !subject.is_new)
+    }
+
     /// The id by which `party` knows a subject of this transaction.
     pub(super) fn pairwise_of(&self, subject: Uuid, party: &str) -> Option<String> {
         self.by_id.get(&subject)?.pairwise.get(party).cloned()
@@ -53,18 +58,11 @@ impl Subjects {
         let by_token = sqlx::query!("select token, subject from link_keys where token = any($1)", &tokens)
             .fetch_all(&mut *connection)
             .await?;
-        let by_pairwise = sqlx::query!(
-            "select p.party, p.id, p.subject from pairwise_ids p
-             join unnest($1::text[], $2::text[]) as wanted (party, id) on p.party = wanted.party and p.id = wanted.id",
-            &parties,
-            &ids
-        )
-        .fetch_all(&mut *connection)
-        .await?;
+        let by_pairwise = if ids.is_empty() { Vec::new() } else { pairwise(connection, &parties, &ids).await? };
         let mut found = Self {
             by_id: BTreeMap::new(),
             by_token: by_token.into_iter().filter_map(|row| Some((row.token.try_into().ok()?, row.subject))).collect(),
-            by_pairwise: by_pairwise.into_iter().map(|row| ((row.party, row.id), row.subject)).collect(),
+            by_pairwise: by_pairwise.into_iter().collect(),
             new_tokens: Vec::new(),
             touched: BTreeSet::new(),
         };
@@ -260,7 +258,11 @@ impl Subjects {
         id
     }
 
+    /// Writes what changed: states, the ids by which parties know new subjects, and what leads to them.
     pub(super) async fn write(&self, connection: &mut PgConnection, now: OffsetDateTime) -> Result<(), StoreFault> {
+        if self.touched.is_empty() {
+            return Ok(());
+        }
         let touched: Vec<(&Subject, State)> =
             self.touched.iter().map(|id| &self.by_id[id]).map(|subject| (subject, fold(&subject.assertions))).collect();
         let column = |text: fn(&(&Subject, State)) -> String| touched.iter().map(text).collect::<Vec<String>>();
@@ -270,8 +272,23 @@ impl Subjects {
         let opened: Vec<OffsetDateTime> = touched.iter().map(|(subject, _)| subject.opened_at).collect();
         let exceptions =
             |(_, state): &(&Subject, State)| state.exceptions.iter().map(|e| e.as_str()).collect::<Vec<_>>().join(",");
+        let new = self.touched.iter().map(|id| &self.by_id[id]).filter(|subject| subject.is_new);
+        let rows: Vec<(String, String, Uuid)> =
+            new.flat_map(|s| s.pairwise.iter().map(|(party, id)| (party.clone(), id.clone(), s.id))).collect();
+        let parties: Vec<String> = rows.iter().map(|row| row.0.clone()).collect();
+        let pairwise: Vec<String> = rows.iter().map(|row| row.1.clone()).collect();
+        let known_as: Vec<Uuid> = rows.iter().map(|row| row.2).collect();
+        let mut links = self.new_tokens.clone();
+        links.sort_unstable();
+        let tokens: Vec<Vec<u8>> = links.iter().map(|(token, _)| token.to_vec()).collect();
+        let linked: Vec<Uuid> = links.iter().map(|(_, subject)| *subject).collect();
         sqlx::query!(
-            "insert into subjects (id, kind, corridor, merged_into, provisional, stage, stay, welfare, exceptions, opened_at, updated_at, change)
+            "with named as (
+               insert into pairwise_ids (party, id, subject) select * from unnest($12::text[], $13::text[], $14::uuid[])
+             ), linked as (
+               insert into link_keys (token, subject) select * from unnest($15::bytea[], $16::uuid[])
+             )
+             insert into subjects (id, kind, corridor, merged_into, provisional, stage, stay, welfare, exceptions, opened_at, updated_at, change)
              select id, kind, corridor, merged_into, provisional, stage, stay, welfare, string_to_array(exceptions, ','), opened_at, $11,
                nextval('subject_changes')
              from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::text[], $10::timestamptz[])
@@ -289,35 +306,32 @@ impl Subjects {
             &column(|(_, state)| state.welfare.to_string()),
             &touched.iter().map(exceptions).collect::<Vec<String>>(),
             &opened,
-            now
-        )
-        .execute(&mut *connection)
-        .await?;
-        let new = self.touched.iter().map(|id| &self.by_id[id]).filter(|subject| subject.is_new);
-        let rows: Vec<(String, String, Uuid)> =
-            new.flat_map(|s| s.pairwise.iter().map(|(party, id)| (party.clone(), id.clone(), s.id))).collect();
-        let parties: Vec<String> = rows.iter().map(|row| row.0.clone()).collect();
-        let ids: Vec<String> = rows.iter().map(|row| row.1.clone()).collect();
-        let subjects: Vec<Uuid> = rows.iter().map(|row| row.2).collect();
-        sqlx::query!(
-            "insert into pairwise_ids (party, id, subject) select * from unnest($1::text[], $2::text[], $3::uuid[])",
+            now,
             &parties,
-            &ids,
-            &subjects
-        )
-        .execute(&mut *connection)
-        .await?;
-        let mut links = self.new_tokens.clone();
-        links.sort_unstable();
-        let tokens: Vec<Vec<u8>> = links.iter().map(|(token, _)| token.to_vec()).collect();
-        let subjects: Vec<Uuid> = links.iter().map(|(_, subject)| *subject).collect();
-        sqlx::query!(
-            "insert into link_keys (token, subject) select * from unnest($1::bytea[], $2::uuid[])",
+            &pairwise,
+            &known_as,
             &tokens,
-            &subjects
+            &linked
         )
         .execute(connection)
         .await?;
         Ok(())
     }
+}
+
+/// The subjects that parties know by these ids.
+async fn pairwise(
+    connection: &mut PgConnection,
+    parties: &[String],
+    ids: &[String],
+) -> Result<Vec<((String, String), Uuid)>, StoreFault> {
+    let rows = sqlx::query!(
+        "select p.party, p.id, p.subject from pairwise_ids p
+         join unnest($1::text[], $2::text[]) as wanted (party, id) on p.party = wanted.party and p.id = wanted.id",
+        parties,
+        ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.party, row.id), row.subject)).collect())
 }

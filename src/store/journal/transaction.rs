@@ -70,8 +70,8 @@ pub(super) async fn run(journal: &Journal, intents: &[Intent]) -> Result<Vec<Ans
         };
         plans.push(plan);
     }
-    let keys = ensure_keys(journal, intents, &plans).await?;
-    subjects.write(connection, now).await?;
+    let (keys, ()) =
+        tokio::try_join!(ensure_keys(journal, intents, &plans, &subjects), subjects.write(connection, now))?;
     let logged = append(journal, connection, intents, &plans, &keys, now).await?;
     insert_messages(journal, connection, intents, &plans, &keys, &logged, now).await?;
     insert_deliveries(connection, intents, &plans, now).await?;
@@ -117,6 +117,9 @@ async fn spend<'i>(
             first.entry((&one.scope, &one.value)).or_insert((n, one.expires_at));
         }
     }
+    if first.is_empty() {
+        return Ok(HashSet::new());
+    }
     // In order, so that two instances cannot wait for each other.
     let mut all: Vec<_> = first.into_iter().collect();
     all.sort_unstable();
@@ -157,10 +160,12 @@ async fn ensure_keys(
     journal: &Journal,
     intents: &[Intent],
     plans: &[Plan],
+    subjects: &Subjects,
 ) -> Result<HashMap<KeyOwner, SealingKey>, StoreFault> {
     let owners: Vec<KeyOwner> =
         stored(intents, plans).map(|(_, intent, subject, _)| key_owner(intent, subject)).collect();
-    vault_keys::ensure(&journal.vault, &journal.kek, &owners, &*journal.clock, &*journal.random).await
+    let new = |owner: &KeyOwner| !owner.subjects.iter().any(|subject| subjects.is_old(*subject));
+    vault_keys::ensure(&journal.vault, &journal.kek, &owners, new, &*journal.clock, &*journal.random).await
 }
 
 fn stored<'a>(
@@ -229,6 +234,9 @@ async fn insert_messages(
     logged: &Logged,
     now: OffsetDateTime,
 ) -> Result<(), StoreFault> {
+    if logged.leaves.is_empty() {
+        return Ok(());
+    }
     let rows: Vec<Row<'_>> = stored(intents, plans)
         .map(|(n, intent, subject, outcome)| {
             let key = &keys[&key_owner(intent, subject)];
@@ -267,9 +275,22 @@ async fn insert_messages(
     let key_ids: Vec<Uuid> = rows.iter().map(|row| row.key).collect();
     let canonical: Vec<Option<Vec<u8>>> = rows.iter().map(|row| row.canonical.clone()).collect();
     let logs: Vec<String> = rows.iter().map(|row| journal.log(&row.intent.corridor)).collect();
+    let found: Vec<(Uuid, Uuid, String)> = rows
+        .iter()
+        .filter(|row| !row.intent.terms.is_empty())
+        .filter_map(|row| Some((row.intent.id, row.subject?, join(&row.intent.terms))))
+        .collect();
+    let term_messages: Vec<Uuid> = found.iter().map(|row| row.0).collect();
+    let term_subjects: Vec<Uuid> = found.iter().map(|row| row.1).collect();
+    let terms: Vec<String> = found.into_iter().map(|row| row.2).collect();
     let leaves: Vec<i64> = rows.iter().map(|row| row.leaf).collect();
     sqlx::query!(
-        "insert into messages (id, party, client, corridor, type, authority, tag, body_tag, outcome, asserted_at, received_at, revision,
+        "with searched as (
+           insert into search_terms (message, subject, terms)
+           select message, subject, string_to_array(terms, ',')::bigint[]
+           from unnest($21::uuid[], $22::uuid[], $23::text[]) as t (message, subject, terms)
+         )
+         insert into messages (id, party, client, corridor, type, authority, tag, body_tag, outcome, asserted_at, received_at, revision,
            subject, effects, problem, key_id, sealed, canonical, log, leaf)
          select id, party, client, corridor, type, authority, tag, body_tag, outcome, asserted_at, $20, revision,
            subject, effects, problem, key_id, sealed, canonical, log, leaf
@@ -297,24 +318,9 @@ async fn insert_messages(
         &canonical as &[Option<Vec<u8>>],
         &logs,
         &leaves,
-        now
-    )
-    .execute(&mut *connection)
-    .await?;
-    let found: Vec<(Uuid, Uuid, String)> = rows
-        .iter()
-        .filter(|row| !row.intent.terms.is_empty())
-        .filter_map(|row| Some((row.intent.id, row.subject?, join(&row.intent.terms))))
-        .collect();
-    let messages: Vec<Uuid> = found.iter().map(|row| row.0).collect();
-    let subjects: Vec<Uuid> = found.iter().map(|row| row.1).collect();
-    let terms: Vec<String> = found.into_iter().map(|row| row.2).collect();
-    sqlx::query!(
-        "insert into search_terms (message, subject, terms)
-         select message, subject, string_to_array(terms, ',')::bigint[]
-         from unnest($1::uuid[], $2::uuid[], $3::text[]) as t (message, subject, terms)",
-        &messages,
-        &subjects,
+        now,
+        &term_messages,
+        &term_subjects,
         &terms
     )
     .execute(connection)
@@ -353,21 +359,17 @@ async fn insert_deliveries(
     }
     for (party, rows) in by_party {
         let count = rows.len() as i64;
-        let next = sqlx::query_scalar!(
-            "insert into mailboxes (party, next_seq) values ($1, 1 + $2::bigint)
-             on conflict (party) do update set next_seq = mailboxes.next_seq + $2::bigint returning next_seq",
-            party,
-            count
-        )
-        .fetch_one(&mut *connection)
-        .await?;
         let (messages, urgencies): (Vec<Uuid>, Vec<i16>) = rows.into_iter().unzip();
         sqlx::query!(
-            "insert into deliveries (party, seq, message, urgency, state, due_at, created_at)
-             select $1, $2 + n - 1, message, urgency, 'waiting', $5, $5
-             from unnest($3::uuid[], $4::smallint[]) with ordinality as t (message, urgency, n)",
+            "with box as (
+               insert into mailboxes (party, next_seq) values ($1, 1 + $2::bigint)
+               on conflict (party) do update set next_seq = mailboxes.next_seq + $2::bigint returning next_seq
+             )
+             insert into deliveries (party, seq, message, urgency, state, due_at, created_at)
+             select $1, box.next_seq - $2::bigint + n - 1, message, urgency, 'waiting', $5, $5
+             from box, unnest($3::uuid[], $4::smallint[]) with ordinality as t (message, urgency, n)",
             party,
-            next - count,
+            count,
             &messages,
             &urgencies,
             now

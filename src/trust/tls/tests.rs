@@ -75,7 +75,13 @@ fn crl(issuer: &Authority, issued: OffsetDateTime, revoked: &[u64]) -> Certifica
 }
 
 fn anchors(party: &str, issuer: &Authority, crls: Vec<CertificateRevocationListDer<'static>>) -> PartyAnchors {
-    PartyAnchors { party: party.to_owned(), roots: vec![issuer.der().clone()], crls, crl_grace: Duration::hours(48) }
+    PartyAnchors {
+        party: party.to_owned(),
+        roots: vec![issuer.der().clone()],
+        crls,
+        crl_grace: Duration::hours(48),
+        crl_grace_until: None,
+    }
 }
 
 /// The gateway's own authority and server certificate, one for all tests.
@@ -98,14 +104,15 @@ fn server(store: &Arc<TrustStore>, at: OffsetDateTime) -> ServerConfig {
 }
 
 fn client(leaf: &Leaf) -> ClientConfig {
-    client_config(&[gateway().0.der().clone()], leaf.chain.clone(), leaf.key(), clock(NOW)).unwrap()
+    client_config(&[gateway().0.der().clone()], leaf.chain.clone(), leaf.key(), clock(NOW), KeyExchange::PreferHybrid)
+        .unwrap()
 }
 
 /// A client without a certificate.
 fn mute(version: &'static rustls::SupportedProtocolVersion) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(gateway().0.der().clone()).unwrap();
-    ClientConfig::builder_with_details(provider(), Arc::new(ClockTime(clock(NOW))))
+    ClientConfig::builder_with_details(provider(KeyExchange::PreferHybrid), Arc::new(ClockTime(clock(NOW))))
         .with_protocol_versions(&[version])
         .unwrap()
         .with_root_certificates(roots)
@@ -239,6 +246,25 @@ fn an_expired_crl_has_a_bounded_grace_but_revoked_stays_revoked() {
     for hours in [25, 73] {
         assert_eq!(peer(&revoking, &leaf, issued + Duration::hours(hours)).unwrap_err(), HandshakeFault::Revoked);
     }
+}
+
+#[test]
+fn a_grace_that_officers_extended_ends_when_they_said() {
+    let xa = authority("xa");
+    let issued = NOW - Duration::hours(24 + 48 + 1);
+    let extended =
+        |until| PartyAnchors { crl_grace_until: Some(until), ..anchors("xa", &xa, vec![crl(&xa, issued, &[42])]) };
+    let other = leaf_with(&xa, |params| params.serial_number = Some(SerialNumber::from(7)));
+    let at = |until, at| peer(&store(&[extended(until)]), &other, at).map(|peer| peer.revocation);
+    let until = NOW + Duration::hours(5);
+    assert_eq!(at(NOW - Duration::hours(1), NOW), Err(HandshakeFault::CrlExpired));
+    assert_eq!(at(until, until), Ok(RevocationState::Grace));
+    assert_eq!(at(until, until + Duration::seconds(1)), Err(HandshakeFault::CrlExpired));
+    assert_eq!(
+        peer(&store(&[extended(until)]), &leaf(&xa), NOW).unwrap_err(),
+        HandshakeFault::Revoked,
+        "never excused"
+    );
 }
 
 #[test]

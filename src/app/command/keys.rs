@@ -1,0 +1,79 @@
+//! `onechannel keys`: the archive of public keys, and what two officers decide about certificates.
+
+use super::{CommandFault, Holds};
+use crate::{
+    app::{config::Config, gateway},
+    exchange::crl_grace,
+    store::{self, access},
+};
+use std::path::PathBuf;
+use time::format_description::well_known::Rfc3339;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Every public signing key that ever counted, and since when
+    #[command(after_help = "Example: onechannel keys list --json --config gateway.toml")]
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+        /// Configuration file
+        #[arg(long, default_value = "gateway.toml")]
+        config: PathBuf,
+    },
+    /// Lets a party's expired CRLs count for a while longer
+    #[command(
+        after_help = "Example: onechannel keys extend-crl-grace xa --hours 48 --officer a.sari --officer b.putra \\\n           --basis 'CRL host of xa away since Friday, crisis 3/2026'"
+    )]
+    ExtendCrlGrace {
+        /// The party's code
+        party: String,
+        /// Hours from now, at most 168
+        #[arg(long)]
+        hours: u32,
+        /// Two officers, each by name
+        #[arg(long = "officer", required = true, num_args = 1)]
+        officers: Vec<String>,
+        /// What it rests on
+        #[arg(long)]
+        basis: String,
+        /// Configuration file
+        #[arg(long, default_value = "gateway.toml")]
+        config: PathBuf,
+    },
+}
+
+impl Command {
+    pub(super) async fn run(self) -> Result<Holds, CommandFault> {
+        match self {
+            Self::List { json, config } => list(&Config::read(&config).map_err(CommandFault::Start)?, json).await,
+            Self::ExtendCrlGrace { party, hours, officers, basis, config } => {
+                let officers: [String; 2] = officers
+                    .try_into()
+                    .map_err(|_| CommandFault::Start("extending needs exactly two --officer".to_owned()))?;
+                let config = Config::read(&config).map_err(CommandFault::Start)?;
+                let gateway =
+                    gateway::assemble(&config).await.map_err(|faults| CommandFault::Start(faults.to_string()))?;
+                let until = crl_grace::extend(&gateway, &party, hours, officers, &basis).await;
+                let until = until.map_err(|fault| CommandFault::Start(fault.to_string()))?;
+                println!("expired CRLs of {party} count until {}", until.format(&Rfc3339).unwrap_or_default());
+                Ok(true)
+            }
+        }
+    }
+}
+
+async fn list(config: &Config, as_json: bool) -> Result<Holds, CommandFault> {
+    let keys = access::public_keys(&store::pool(&config.database.channel, 1)?).await?;
+    let since = |at: &time::OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
+    if as_json {
+        let rows = keys.iter().map(|(party, purpose, kid, key, at)| {
+            serde_json::json!({"party": party, "purpose": purpose, "kid": kid, "key": key, "first_seen_at": since(at)})
+        });
+        println!("{}", serde_json::Value::from_iter(rows));
+    } else {
+        keys.iter()
+            .for_each(|(party, purpose, kid, _, at)| println!("{party:<8} {purpose:<8} {kid:<40} {}", since(at)));
+    }
+    Ok(true)
+}
