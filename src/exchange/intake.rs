@@ -119,8 +119,7 @@ fn judge(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> 
         faults.extend(schemas.check_data(type_name, data));
     }
     let mut outcome = if faults.is_empty() { Outcome::Applied } else { Outcome::Refused };
-    let data = item.event.get("data").cloned().unwrap_or(Value::Null);
-    for (level, fault) in schemas.check_identifiers(&data) {
+    for (level, fault) in schemas.check_identifiers(item.event.get("data").unwrap_or(&Value::Null)) {
         outcome = match (outcome, level) {
             (Outcome::Refused, _) | (_, Level::Hard) => Outcome::Refused,
             (Outcome::Held, _) | (_, Level::Firm) => Outcome::Held,
@@ -136,16 +135,7 @@ fn judge(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> 
     intent(
         gateway,
         caller,
-        Judged {
-            item_bytes: item.bytes,
-            mapped: item.mapped,
-            event: item.event,
-            message,
-            outcome,
-            faults,
-            corridor,
-            data,
-        },
+        Judged { item_bytes: item.bytes, mapped: item.mapped, event: item.event, message, outcome, faults, corridor },
         spends,
     )
 }
@@ -158,7 +148,6 @@ struct Judged<'g> {
     outcome: Outcome,
     faults: Vec<Fault>,
     corridor: String,
-    data: Value,
 }
 
 /// Whether this client may say this, in this name, here.
@@ -213,7 +202,8 @@ fn fallback_corridor(gateway: &Gateway, caller: &Caller) -> String {
 fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Spend>) -> Intent {
     let tokens = &gateway.journal.tokens;
     let party = caller.client().party.code();
-    let Judged { item_bytes, mapped, event, message, outcome, faults, corridor, data } = judged;
+    let Judged { item_bytes, mapped, event, message, outcome, faults, corridor } = judged;
+    let data = event.get("data").unwrap_or(&Value::Null);
     let text = |name: &str| event.get(name).and_then(Value::as_str).filter(|text| text.len() <= 200);
     let body_tag = tokens.digest("body", &[&item_bytes]);
     let tag = match (text("source"), text("id")) {
@@ -243,11 +233,11 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Sp
         revision: attributes.and_then(|a| a.revision),
         effects: message
             .filter(|_| counts)
-            .map(|m| effects(gateway, m, party, &event, &data, authority))
+            .map(|m| effects(gateway, m, party, &event, data, authority))
             .unwrap_or_default(),
-        links: message.filter(|_| counts).and_then(|m| links(gateway, m, party, &corridor, &data)),
+        links: message.filter(|_| counts).and_then(|m| links(gateway, m, party, &corridor, data)),
         retention: message.map_or("refused", |m| &m.retention).to_owned(),
-        terms: if counts { terms(gateway, &data) } else { Vec::new() },
+        terms: if counts { terms(gateway, data) } else { Vec::new() },
         problem: (!faults.is_empty()).then(|| write_faults(&faults)),
         outcome,
         recipients: vec![told.to_owned()],
@@ -287,8 +277,8 @@ fn effects(
             Some(Effect::Status { kind: fact.kind, value, at: time.filter(|t| sane(*t)), owner: true })
         })
         .collect();
-    for (pointer, field) in gateway.schemas.fields() {
-        let (Some(path), Some(value)) = (field.number, data.pointer(pointer)) else { continue };
+    for (_, field, value) in gateway.schemas.fields_in(data) {
+        let Some(path) = field.number else { continue };
         let value = field.comparable(value);
         let digest = gateway.journal.tokens.token("field", &[&path.to_be_bytes(), value.as_bytes()]);
         effects.push(Effect::Field { path, digest, owner: field.owned_by(authority) });

@@ -56,6 +56,27 @@ impl Field {
     }
 }
 
+/// Finds the fields below `value`, which stands at `pointer`. No field's name needs escaping in a pointer (RFC 6901 §3): a member
+/// whose name would is none.
+pub(super) fn walk<'a>(
+    table: &'a BTreeMap<String, Field>,
+    value: &'a Value,
+    pointer: &mut String,
+    found: &mut Vec<(&'a str, &'a Field, &'a Value)>,
+) {
+    if let Some((known, field)) = table.get_key_value(pointer.as_str()) {
+        found.push((known, field, value));
+    } else if let Value::Object(members) = value {
+        for (name, inner) in members.iter().filter(|(name, _)| !name.contains(['~', '/'])) {
+            let length = pointer.len();
+            pointer.push('/');
+            pointer.push_str(name);
+            walk(table, inner, pointer, found);
+            pointer.truncate(length);
+        }
+    }
+}
+
 /// Collects the leaves of a message schema into `table`; `resolve` finds the schema of a `$ref`.
 ///
 /// # Errors

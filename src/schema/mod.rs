@@ -185,6 +185,14 @@ impl Schemas {
         &self.fields
     }
 
+    /// What `data` carries of the field table: pointer, field and value, in order of pointers.
+    pub fn fields_in<'a>(&'a self, data: &'a Value) -> Vec<(&'a str, &'a Field, &'a Value)> {
+        let mut found = Vec::new();
+        fields::walk(&self.fields, data, &mut String::with_capacity(64), &mut found);
+        found.sort_unstable_by_key(|(pointer, ..)| *pointer);
+        found
+    }
+
     /// Violations of the envelope.
     pub fn check_envelope(&self, event: &Value) -> Vec<Fault> {
         if self.envelope.is_valid(event) {
@@ -205,17 +213,21 @@ impl Schemas {
 
     /// Broken rules of the identifiers in `data`, with their level.
     pub fn check_identifiers(&self, data: &Value) -> Vec<(Level, Fault)> {
+        let by_field = self.fields_in(data).into_iter();
         let by_field =
-            self.fields.iter().filter_map(|(pointer, field)| Some((pointer.as_str(), field.identifier.as_deref()?)));
+            by_field.filter_map(|(pointer, field, value)| Some((pointer, field.identifier.as_deref()?, value)));
         let by_kind = self.kinded.iter().filter_map(|both| {
             let kind = data.pointer(&both.kind)?.as_str()?;
-            Some((both.value.as_str(), kind))
+            Some((both.value.as_str(), kind, data.pointer(&both.value)?))
         });
-        by_field.chain(by_kind).filter_map(|(pointer, kind)| self.check_identifier(data, pointer, kind)).collect()
+        by_field
+            .chain(by_kind)
+            .filter_map(|(pointer, kind, value)| self.check_identifier(value, pointer, kind))
+            .collect()
     }
 
-    fn check_identifier(&self, data: &Value, pointer: &str, kind: &str) -> Option<(Level, Fault)> {
-        let value = data.pointer(pointer)?.as_str()?;
+    fn check_identifier(&self, value: &Value, pointer: &str, kind: &str) -> Option<(Level, Fault)> {
+        let value = value.as_str()?;
         let (kind, pattern) = self.identifiers.get(kind)?;
         let value = identifiers::ascii_digits(value);
         let rule = if !pattern.is_valid(&Value::String(value.clone())) {
