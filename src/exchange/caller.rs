@@ -85,7 +85,11 @@ impl Caller {
         Ok(Self {
             scope: claims.scope.clone(),
             token: claims.jti.clone(),
-            nonce: Spend { scope: verified.keyid.clone(), value: verified.nonce.clone(), expires_at: now + NONCE_KEPT },
+            nonce: Spend {
+                scope: format!("{}/{}", client.id, verified.keyid),
+                value: verified.nonce.clone(),
+                expires_at: now + NONCE_KEPT,
+            },
             evidence: evidence(parts, &verified, peer, revocation, now),
             client,
         })

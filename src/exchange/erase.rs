@@ -61,10 +61,11 @@ pub async fn erase(
             found.ok_or(EraseFault::NotFound)?
         }
     };
-    let subjects = erasures::subjects_of(pool, subject).await?;
+    let mut subjects = erasures::subjects_of(pool, subject).await?;
     if subjects.is_empty() {
         return Err(EraseFault::NotFound);
     }
+    subjects.extend(erasures::held_about(pool, &subjects).await?);
     let mut erasure = Erasure {
         id: gateway.id(),
         subject,

@@ -14,6 +14,28 @@ pub async fn subjects_of(pool: &PgPool, subject: Uuid) -> Result<Vec<Uuid>, Stor
     Ok(own.fetch_all(pool).await?)
 }
 
+/// A link token as a search term: by these alone a held message that leads to no subject is found.
+pub(super) fn term(token: &[u8; 16]) -> i64 {
+    let mut term = [0; 8];
+    term.copy_from_slice(&token[..8]);
+    i64::from_be_bytes(term)
+}
+
+/// Held messages that lead to no subject but name an identifier of these subjects; each is its own key's owner.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn held_about(pool: &PgPool, subjects: &[Uuid]) -> Result<Vec<Uuid>, StoreFault> {
+    let tokens = sqlx::query_scalar!("select token from link_keys where subject = any($1)", subjects);
+    let tokens = tokens.fetch_all(pool).await?;
+    let terms: Vec<i64> = tokens.iter().filter_map(|token| Some(term(token.as_slice().try_into().ok()?))).collect();
+    let held = sqlx::query_scalar!(
+        "select message from search_terms where subject = message and terms && $1::bigint[]",
+        &terms
+    );
+    Ok(held.fetch_all(pool).await?)
+}
+
 /// The basis of a hold that forbids erasing any of these subjects.
 ///
 /// # Errors

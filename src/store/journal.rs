@@ -64,7 +64,7 @@ impl Outcome {
 /// A nonce or assertion id that this request uses up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Spend {
-    /// Key id, or `assertion:<client>`.
+    /// `client/key id`, or `assertion:<client>`.
     pub scope: String,
     /// The value.
     pub value: String,

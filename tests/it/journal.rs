@@ -115,6 +115,46 @@ async fn any_order_and_any_batches_end_in_one_placement_in_one_state() {
     }
 }
 
+/// Three that are not known to be one: two meet by a message that registers nobody, the third is the registered one.
+#[tokio::test]
+async fn provisional_subjects_that_meet_before_they_are_known_end_as_one() {
+    let facts: [(FactKind, &str, &[u8], bool); 5] = [
+        (FactKind::Entry, "ARRIVED", &[1], false),
+        (FactKind::Permit, "ISSUED", &[2], false),
+        (FactKind::Visa, "ISSUED", &[1, 2], false),
+        (FactKind::Registered, "REGISTERED", &[3], true),
+        (FactKind::Endorsement, "ENDORSED", &[3, 1], false),
+    ];
+    let message = |(n, (kind, value, tokens, identifies)): (usize, (FactKind, &str, &[u8], bool))| {
+        let mut one = intent("xa", &format!("m-{n}"), format!("bytes {n}").as_bytes());
+        one.effects = vec![status(kind, value)];
+        let links = one.links.as_mut().unwrap();
+        links.tokens = tokens.iter().map(|token| [*token; 16]).collect();
+        links.identifies = identifies;
+        one
+    };
+    let all: Vec<_> = facts.into_iter().enumerate().map(message).collect();
+    let runner = &mut proptest::test_runner::TestRunner::deterministic();
+    for shuffled in 0..10 {
+        let order = proptest::strategy::Just(all.clone()).prop_shuffle().new_tree(runner).unwrap();
+        let order = if shuffled == 0 { all.clone() } else { proptest::strategy::ValueTree::current(&order) };
+        let databases = Databases::fresh().await;
+        let journal = journal(&databases);
+        for one in &order {
+            journal.store(std::slice::from_ref(one)).await.unwrap();
+        }
+        let ids: Vec<String> = order.iter().map(|one| String::from_utf8_lossy(&one.bytes).into_owned()).collect();
+        assert_eq!(stage(&databases).await, [("IN_SERVICE".to_owned(), false)], "{ids:?}");
+        let chains: i64 = sqlx::query_scalar(
+            "select count(*) from subjects a join subjects b on a.merged_into = b.id where b.merged_into is not null",
+        )
+        .fetch_one(&databases.owner)
+        .await
+        .unwrap();
+        assert_eq!(chains, 0, "{ids:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_id_that_was_issued_to_another_party_is_refused_and_recorded() {
     let databases = Databases::fresh().await;

@@ -135,6 +135,16 @@ async fn a_purpose_that_is_not_the_officers_shows_nothing() {
 async fn an_erased_person_cannot_be_found_or_read_and_every_log_still_verifies() {
     let mut gateway = TestGateway::start().await;
     let kp2mi = gateway.system("kp2mi-system");
+    // Held while nobody knows whom it is about; another one about somebody else.
+    for passport in ["E7654321", "E7654322"] {
+        let death = event("death.reported.v1", "P-POL", |e| {
+            e["id"] = passport.into();
+            e["data"]["placement"] = json!({"reference": passport});
+            e["data"]["travelDocument"] = json!({"number": passport, "issuer": "IDN"});
+            e["data"]["death"]["remark"] = json!("x");
+        });
+        assert_eq!(gateway.system("my-gateway").send(&death).await.unwrap().body["outcome"], "held");
+    }
     let nominated = event("placement.nominated.v1", "KP2MI", |_| ());
     let first = kp2mi.send(&nominated).await.unwrap();
     let home_id = first.body["placement"]["id"].as_str().unwrap().to_owned();
@@ -155,7 +165,13 @@ async fn an_erased_person_cannot_be_found_or_read_and_every_log_still_verifies()
     assert_eq!(desk.get(&path, "PROTECTION_CASE").await.1["fields"]["/travelDocument/number"]["value"], "E7654321");
     sqlx::query("delete from holds").execute(pool).await.unwrap();
 
-    assert_eq!(erase::erase(&running, &home_id, officers(), "request 17").await.unwrap(), Erased::Done(1));
+    assert_eq!(erase::erase(&running, &home_id, officers(), "request 17").await.unwrap(), Erased::Done(2));
+    let keys: i64 =
+        sqlx::query_scalar("select count(*) from keys where owner like '%/protection%' or owner like '%/death%'")
+            .fetch_one(&running.journal.vault)
+            .await
+            .unwrap();
+    assert_eq!(keys, 1, "the other's held message stays readable");
     let (_, after) = desk.get(&path, "PROTECTION_CASE").await;
     assert_eq!((&after["fields"], &after["stage"]), (&json!({}), &json!("MATCHED")));
     let (_, found) = desk.search(json!({"passport": "E7654321"}), "PROTECTION_CASE").await;

@@ -70,14 +70,16 @@ impl Subjects {
         Ok(found)
     }
 
-    /// Locks every subject found, and those they were merged into, in the order of their ids; reads their facts.
+    /// Locks every subject found, those they were merged into and all that were merged into these, in the order of their ids;
+    /// reads their facts.
     async fn lock(&mut self, connection: &mut PgConnection) -> Result<(), StoreFault> {
         let mut wanted: BTreeSet<Uuid> = self.by_token.values().chain(self.by_pairwise.values()).copied().collect();
         let mut locked = BTreeSet::new();
         while wanted.len() > locked.len() {
             let ids: Vec<Uuid> = wanted.difference(&locked).copied().collect();
             let rows = sqlx::query!(
-                "select id, kind, corridor, provisional, merged_into, opened_at from subjects where id = any($1) order by id for update",
+                "select id, kind, corridor, provisional, merged_into, opened_at from subjects where id = any($1) or merged_into = any($1)
+                 order by id for update",
                 &ids
             )
             .fetch_all(&mut *connection)
@@ -107,18 +109,11 @@ impl Subjects {
         if ids.is_empty() {
             return Ok(());
         }
-        // Two plain look-ups by index: one join over both would be planned as a scan of all messages.
-        let joined =
-            sqlx::query!(r#"select id, merged_into as "into!" from subjects where merged_into = any($1)"#, &ids)
-                .fetch_all(&mut *connection)
-                .await?;
-        let mut standing: HashMap<Uuid, Uuid> = ids.iter().map(|id| (*id, self.canonical(*id))).collect();
-        standing.extend(joined.into_iter().map(|row| (row.id, row.into)));
-        let of: Vec<Uuid> = standing.keys().copied().collect();
+        // A plain look-up by index: a join with subjects would be planned as a scan of all messages.
         let rows = sqlx::query!(
             r#"select subject as "subject!", id, tag, body_tag, authority, asserted_at, revision, effects
                from messages where outcome = 'applied' and subject = any($1)"#,
-            &of
+            &ids
         )
         .fetch_all(&mut *connection)
         .await?;
@@ -133,7 +128,8 @@ impl Subjects {
                 digest: row.body_tag.as_slice().try_into().map_err(|_| bad())?,
                 effects: effects::unpack(&row.effects).ok_or_else(bad)?,
             };
-            if let Some(subject) = standing.get(&row.subject).and_then(|id| self.by_id.get_mut(id)) {
+            let stands_for = self.canonical(row.subject);
+            if let Some(subject) = self.by_id.get_mut(&stands_for) {
                 subject.assertions.push(assertion);
             }
         }
@@ -226,11 +222,14 @@ impl Subjects {
             _ => return None,
         };
         for id in found.into_iter().filter(|id| *id != target) {
-            let joining = self.by_id.get_mut(&id)?;
-            joining.merged_into = Some(target);
-            let assertions = std::mem::take(&mut joining.assertions);
+            let assertions = std::mem::take(&mut self.by_id.get_mut(&id)?.assertions);
             self.by_id.get_mut(&target)?.assertions.extend(assertions);
-            self.touched.insert(id);
+            // What was merged into it before goes along: every reader looks one step far.
+            let joined = self.by_id.values_mut().filter(|one| one.id == id || one.merged_into == Some(id));
+            for one in joined {
+                one.merged_into = Some(target);
+                self.touched.insert(one.id);
+            }
         }
         Some(target)
     }

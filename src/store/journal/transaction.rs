@@ -12,7 +12,7 @@ use crate::{
     store::{
         StoreFault,
         access::Standing,
-        effects,
+        effects, erasures,
         ledger::{self, Appended},
         vault_keys::{self, KeyOwner},
     },
@@ -277,8 +277,16 @@ async fn insert_messages(
     let logs: Vec<String> = rows.iter().map(|row| journal.log(&row.intent.corridor)).collect();
     let found: Vec<(Uuid, Uuid, String)> = rows
         .iter()
-        .filter(|row| !row.intent.terms.is_empty())
-        .filter_map(|row| Some((row.intent.id, row.subject?, join(&row.intent.terms))))
+        .filter_map(|row| match (row.subject, &row.intent.links) {
+            (Some(subject), _) => Some((row.intent.id, subject, row.intent.terms.clone())),
+            // Nobody finds it by these, but erasing whom they name does.
+            (None, Some(links)) if row.outcome == Outcome::Held => {
+                Some((row.intent.id, row.intent.id, links.tokens.iter().map(erasures::term).collect()))
+            }
+            _ => None,
+        })
+        .filter(|(.., terms)| !terms.is_empty())
+        .map(|(message, subject, terms)| (message, subject, join(&terms)))
         .collect();
     let term_messages: Vec<Uuid> = found.iter().map(|row| row.0).collect();
     let term_subjects: Vec<Uuid> = found.iter().map(|row| row.1).collect();
