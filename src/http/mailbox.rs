@@ -38,9 +38,14 @@ pub(super) async fn read(
     let gateway = &port.gateway;
     request.caller.needs(gateway, "messages:read")?;
     request.caller.admit(gateway).await?;
-    let malformed = || port.refusal(ProblemKind::MalformedRequest, "parameters");
-    let Query(parameters) = parameters.map_err(|_| malformed())?;
-    let after = parameters.after.map(|text| text.parse().map_err(|_| malformed())).transpose()?;
+    let malformed = |expected: &str| {
+        let problem = gateway.problem(ProblemKind::MalformedRequest).because("parameters");
+        Refusal::from(problem.extra("expected", expected))
+    };
+    let Query(parameters) = parameters.map_err(|_| malformed("after=CURSOR, limit=NUMBER"))?;
+    let after = parameters.after.filter(|text| !text.is_empty());
+    let after =
+        after.map(|text| text.parse().map_err(|_| malformed("after: a cursor that was given here"))).transpose()?;
     let wait = Duration::from_secs(preferred_wait(&request.headers).min(WAIT_MAX_S));
     let limit = parameters.limit.unwrap_or(100).clamp(1, 1_000);
     let Page { letters, next } = mailbox::read(gateway, &request.caller, after, limit, wait).await?;

@@ -6,6 +6,7 @@
 use super::answer::{Refusal, json};
 use crate::{
     access::Issuer,
+    domain::facts::{Exception, Stage, Stay, Welfare},
     exchange::{
         Gateway,
         query::{self, Filter, Inquiry},
@@ -75,6 +76,8 @@ struct Asking {
     officer: crate::access::Officer,
     purpose: Option<String>,
     case_number: Option<String>,
+    /// As it came, for the link to the next page.
+    query: String,
     parameters: HashMap<String, String>,
 }
 
@@ -98,7 +101,8 @@ impl FromRequestParts<Arc<Ministry>> for Asking {
         let Query(mut parameters) = parameters.map_err(|_| refuse(ProblemKind::MalformedRequest, "parameters"))?;
         let purpose = text("x-purpose").or(parameters.remove("purpose"));
         let case_number = text("x-case-number").or(parameters.remove("case_number"));
-        Ok(Self { officer, purpose, case_number, parameters })
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        Ok(Self { officer, purpose, case_number, query, parameters })
     }
 }
 
@@ -115,6 +119,16 @@ impl Asking {
             Refusal::from(gateway.problem(ProblemKind::MalformedRequest).because("parameter").extra("parameter", name))
         };
         text.parse().map(Some).map_err(|_| refuse())
+    }
+
+    /// A parameter that is one of a few words.
+    fn word(&mut self, gateway: &Gateway, name: &str, words: &[&str]) -> Result<Option<String>, Refusal> {
+        let Some(text) = self.take::<String>(gateway, name)? else { return Ok(None) };
+        if words.contains(&text.as_str()) {
+            return Ok(Some(text));
+        }
+        let problem = gateway.problem(ProblemKind::MalformedRequest).because("parameter").extra("parameter", name);
+        Err(problem.extra("expected", words.join(", ")).into())
     }
 
     fn instant(&mut self, gateway: &Gateway, name: &str) -> Result<Option<OffsetDateTime>, Refusal> {
@@ -138,18 +152,24 @@ impl Asking {
     }
 }
 
+fn words<T: Copy>(all: &[T], text: fn(T) -> &'static str) -> Vec<&'static str> {
+    all.iter().map(|one| text(*one)).collect()
+}
+
 fn limit(asked: Option<i64>) -> i64 {
     asked.unwrap_or(100).clamp(1, 1_000)
 }
 
 async fn list(State(ministry): Shared, mut asking: Asking) -> Result<Response, Refusal> {
     let gateway = &ministry.gateway;
+    let query = asking.query.clone();
+    let corridors: Vec<&str> = gateway.parties.partners.keys().map(String::as_str).collect();
     let filter = Filter {
-        corridor: asking.take(gateway, "corridor")?,
-        stage: asking.take(gateway, "stage")?,
-        stay: asking.take(gateway, "stay")?,
-        welfare: asking.take(gateway, "welfare")?,
-        exception: asking.take(gateway, "exception")?,
+        corridor: asking.word(gateway, "corridor", &corridors)?,
+        stage: asking.word(gateway, "stage", &words(Stage::ALL, Stage::as_str))?,
+        stay: asking.word(gateway, "stay", &words(Stay::ALL, Stay::as_str))?,
+        welfare: asking.word(gateway, "welfare", &words(Welfare::ALL, Welfare::as_str))?,
+        exception: asking.word(gateway, "exception", &words(Exception::ALL, Exception::as_str))?,
         updated_since: asking.instant(gateway, "updated_since")?,
         after: asking.take(gateway, "after")?,
         ..Filter::default()
@@ -159,8 +179,12 @@ async fn list(State(ministry): Shared, mut asking: Asking) -> Result<Response, R
     asking.done(gateway)?;
     let (placements, next) = asking.inquiry(gateway)?.list(filter, employer.as_deref(), limit).await?;
     let mut answer = json(StatusCode::OK, &object!({"placements": placements, "next": next}));
-    let link =
-        next.and_then(|next| HeaderValue::from_str(&format!("</api/v1/placements?after={next}>; rel=\"next\"")).ok());
+    // The same filters, from where this page ended.
+    let filters = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("after="));
+    let filters: String = filters.map(|part| format!("{part}&")).collect();
+    let link = next.and_then(|next| {
+        HeaderValue::from_str(&format!("</api/v1/placements?{filters}after={next}>; rel=\"next\"")).ok()
+    });
     if let Some(link) = link {
         answer.headers_mut().insert(header::LINK, link);
     }

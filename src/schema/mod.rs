@@ -370,6 +370,15 @@ mod tests {
     }
 
     #[test]
+    fn every_missing_field_is_named() {
+        let faults = schemas().check_envelope(&serde_json::json!({}));
+        let mut missing: Vec<&str> =
+            faults.iter().flat_map(|fault| &fault.params).map(|(_, name)| name.as_str()).collect();
+        missing.sort_unstable();
+        assert_eq!(missing, ["authority", "data", "id", "source", "specversion", "time", "type"]);
+    }
+
+    #[test]
     fn an_identifier_as_a_number_is_named_as_such_and_its_value_is_not_repeated() {
         let schemas = schemas();
         let mut event: Value =

@@ -16,7 +16,8 @@ pub(super) fn all(
     let mut faults: Vec<Fault> = Vec::new();
     for error in validator.iter_errors(value) {
         for fault in of(&error, at, fields) {
-            if !faults.iter().any(|known| known.pointer == fault.pointer && known.rule == fault.rule) {
+            // Several branches of a schema may say the same; two missing members are two faults.
+            if !faults.contains(&fault) {
                 faults.push(fault);
             }
         }

@@ -132,6 +132,33 @@ async fn a_purpose_that_is_not_the_officers_shows_nothing() {
 }
 
 #[tokio::test]
+async fn a_filter_that_is_no_known_word_is_refused_and_pages_keep_their_filters() {
+    let mut gateway = TestGateway::start().await;
+    for n in 0..2 {
+        let nominated = event("placement.nominated.v1", "KP2MI", |e| {
+            e["id"] = format!("n-{n}").into();
+            e["data"]["placement"] = json!({"reference": format!("R-{n}")});
+            e["data"]["travelDocument"]["number"] = format!("E765432{n}").into();
+            e["data"]["worker"].as_object_mut().unwrap().remove("nik");
+        });
+        assert_eq!(gateway.system("kp2mi-system").send(&nominated).await.unwrap().status, StatusCode::CREATED);
+    }
+    let desk = Desk::of(&gateway, &["MISSION"]);
+    let (status, problem) = desk.get("/api/v1/placements?stage=FLYING", "PROTECTION_CASE").await;
+    assert_eq!((status, &problem["parameter"]), (StatusCode::BAD_REQUEST, &json!("stage")));
+    assert!(problem["expected"].as_str().unwrap().contains("IN_SERVICE"), "{problem}");
+    let path = "/api/v1/placements?stage=MATCHED&limit=1";
+    let request = desk.http.get(format!("{}{path}", desk.base)).bearer_auth(&desk.token);
+    let answer = request.header("x-purpose", "PROTECTION_CASE").send().await.unwrap();
+    let link = answer.headers()["link"].to_str().unwrap().to_owned();
+    let next = link.trim_start_matches('<').split('>').next().unwrap();
+    assert!(next.starts_with(&format!("{path}&after=")), "{link}");
+    let (_, page) = desk.get(next, "PROTECTION_CASE").await;
+    assert_eq!(page["placements"].as_array().map(Vec::len), Some(1), "{page}");
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
 async fn an_erased_person_cannot_be_found_or_read_and_every_log_still_verifies() {
     let mut gateway = TestGateway::start().await;
     let kp2mi = gateway.system("kp2mi-system");
