@@ -7,7 +7,8 @@
 //! 1. **Answered means durable.** A receipt is released only after the transaction that stored the message, its facts, its
 //!    ledger leaf and its deliveries has committed. (`it::journal::a_crash_of_the_database_under_load…`)
 //! 2. **One state from any order.** A placement is a pure fold over the set of admitted facts.
-//!    (`domain::fold::tests::any_order_with_any_duplicates…`, `it::journal::any_order_and_any_batches…`)
+//!    (`domain::fold::tests::any_order_with_any_duplicates…`, `it::journal::any_order_and_any_batches…`,
+//!    `it::journal::provisional_subjects…`)
 //! 3. **At least once, applied once.** A message's id makes a repeat harmless; exactly-once is never claimed.
 //!    (`it::journal::a_repeat_gets_the_same_receipt…`, `it::journal::two_instances_on_one_database…`)
 //! 4. **Nothing is dropped.** What a party is to be told is a row written with its cause; a try that fails leaves it due.
@@ -38,7 +39,7 @@
 //! | [`access`] | officers and the purposes they may state |
 //! | [`store`] | the only SQL: journal, deliveries, queries, ledger rows, keys |
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
-//! | [`exchange`] | one file a use case: callers, tokens, intake, inbox, mailbox, deliver, poll, query, erase |
+//! | [`exchange`] | one file a use case: callers, tokens, intake, inbox, mailbox, deliver, poll, query, erase, crl_grace |
 //! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |
 //! | `sandbox` | private PostgreSQL, throw-away PKI, mock partners, population (a default cargo feature) |
 //! | [`app`] | configuration, wiring, loops, system clock and generator, command line (one file a command) |

@@ -11,9 +11,11 @@
 //! | threat | control | test |
 //! |---|---|---|
 //! | a stranger, or a party in another's name, connects | TLS 1.3 only, client certificate, anchors per party, pinned name | `every_cause_of_a_failed_handshake_is_told_apart`, `tls_1_2_is_not_spoken` |
-//! | a recorded session is broken later | hybrid key exchange preferred (X25519MLKEM768) | `a_known_client_is_its_partys_over_tls_1_3_and_the_hybrid_group` |
+//! | a recorded session is broken later | hybrid key exchange preferred (X25519MLKEM768); a party may require it | `a_known_client_is_its_partys_over_tls_1_3_and_the_hybrid_group`, `a_party_that_requires_hybrid_key_exchange_gets_no_other` |
 //! | a stolen certificate is used on | full-chain CRLs, reloaded, looked at on every request; bounded grace | `a_reload_and_an_expiry_bite_on_an_open_connection`, `an_expired_crl_has_a_bounded_grace_but_revoked_stays_revoked` |
-//! | probing goes unseen | failed handshakes on record with their cause | `a_handshake_that_fails_is_on_record_with_its_cause` |
+//! | a missed CRL silences a crisis | two officers extend the grace for a week at most; who is revoked stays so | `two_officers_let_an_expired_crl_count_and_the_revoked_stay_revoked` |
+//! | evidence outlives a key | every public key that ever counted is archived | `a_withdrawn_key_stays_in_the_archive` |
+//! | probing goes unseen | failed handshakes on record with their cause | `a_handshake_that_fails_is_on_record_with_its_cause`, `expired_revoked_and_misused_certificates_open_nothing` |
 //! | we talk to an impostor | RFC 9525 names under the party's own roots, no redirects | `outbound_accepts_only_the_named_host_of_a_known_authority` |
 //! | a token is stolen or forged | RFC 9068, bound to the certificate, 5 minutes, algorithm from the registered key | `a_token_that_is_not_ours_not_bound_or_not_theirs_opens_nothing`, `every_wrong_claim_is_named` |
 //! | an assertion is replayed | `jti` once across instances, `aud` is the issuer alone | `a_signed_assertion_gives_a_token_once` |
