@@ -167,6 +167,10 @@ fn admission(
     if !caller.client().authorities.iter().any(|one| one == authority) {
         return Some(Fault::new("/authority", "authority-unknown"));
     }
+    let asserted_at = Attributes::of(event).map_or_else(|| gateway.now(), |attributes| attributes.time);
+    if !caller.client().party.mandated(authority, asserted_at) {
+        return Some(Fault::new("/authority", "authority-mandate"));
+    }
     let direction_fits = match message.direction {
         Direction::Both => true,
         Direction::HomeToPartner => caller.is_home(),

@@ -99,7 +99,7 @@ impl ProblemKind {
         match rule {
             "unknown-type" => Self::UnknownType,
             "unknown-version" => Self::UnknownSchemaVersion,
-            "authority-unknown" | "authority-type" | "corridor" => Self::NotYourAuthority,
+            "authority-unknown" | "authority-mandate" | "authority-type" | "corridor" => Self::NotYourAuthority,
             "identifier-shape" | "identifier-check" | "unknown-id" => Self::IdentifierInvalid,
             "mapping" => Self::MappingFailed,
             _ => Self::SchemaViolation,

@@ -7,7 +7,6 @@ use crate::{
 };
 use serde_json::Value;
 use std::collections::HashMap;
-use time::{UtcOffset, macros::format_description};
 
 /// One wire record: its schema and its mapping.
 #[derive(Debug)]
@@ -65,12 +64,8 @@ impl Formats {
     /// # Errors
     /// Every fault found.
     pub fn load(party: &Party, schemas: &Schemas) -> Result<Self, Vec<PartyFault>> {
-        let file = party.folder.join("party.toml");
-        let offset =
-            UtcOffset::parse(&party.profile.zone, format_description!("[offset_hour sign:mandatory]:[offset_minute]"));
-        let zone = offset.map_err(|fault| vec![PartyFault::of(&file, format!("zone: {fault}"))])?;
         let (mut formats, mut faults) = (Self::default(), Vec::new());
-        let mut record = |name: &str| match load(party, schemas, name, zone) {
+        let mut record = |name: &str| match load(party, schemas, name) {
             Ok(record) => Some(record),
             Err(fault) => {
                 faults.push(fault);
@@ -101,9 +96,9 @@ impl Formats {
     }
 }
 
-fn load(party: &Party, schemas: &Schemas, name: &str, zone: UtcOffset) -> Result<Record, PartyFault> {
+fn load(party: &Party, schemas: &Schemas, name: &str) -> Result<Record, PartyFault> {
     let file = party.folder.join(format!("mapping/{name}.toml"));
-    let mapping = Mapping::load(&file, zone)?;
+    let mapping = Mapping::load(&file, party.zone)?;
     if schemas.message(&mapping.type_name).is_none() {
         return Err(PartyFault::of(&file, format!("{} is not in the catalogue", mapping.type_name)));
     }

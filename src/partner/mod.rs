@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use time::{OffsetDateTime, UtcOffset, macros::format_description};
 
 /// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,8 @@ impl PartyFault {
 pub struct Party {
     /// `party.toml`.
     pub profile: Profile,
+    /// Offset of its local times.
+    pub zone: UtcOffset,
     /// `release.toml`.
     pub release: Release,
     /// Its folder.
@@ -48,6 +51,12 @@ pub struct Party {
 }
 
 impl Party {
+    /// Whether an authority of this party held its mandate at a moment, by the party's own calendar day.
+    pub fn mandated(&self, authority: &str, at: OffsetDateTime) -> bool {
+        let Some(local) = at.checked_to_offset(self.zone) else { return false };
+        self.profile.authority.iter().any(|one| one.code == authority && one.holds_on(local.date()))
+    }
+
     /// Its code, which is its folder's name.
     pub fn code(&self) -> &str {
         &self.profile.code
@@ -58,9 +67,11 @@ impl Party {
         if folder.file_name().is_none_or(|name| name != profile.code.as_str()) {
             return Err(PartyFault::of(folder, format!("the folder's name is not the party's code {}", profile.code)));
         }
+        let zone = UtcOffset::parse(&profile.zone, format_description!("[offset_hour sign:mandatory]:[offset_minute]"));
+        let zone = zone.map_err(|fault| PartyFault::of(&folder.join("party.toml"), format!("zone: {fault}")))?;
         let release = read_toml(&folder.join("release.toml"))?;
         let digest = digest(folder)?;
-        Ok(Self { profile, release, folder: folder.to_owned(), digest })
+        Ok(Self { profile, zone, release, folder: folder.to_owned(), digest })
     }
 }
 

@@ -1,6 +1,7 @@
 //! `party.toml`: one government's profile. Unknown keys are refused; units stand in names.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
+use time::{Date, macros::format_description};
 
 /// Which side of every corridor a party is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -80,12 +81,27 @@ pub struct Authority {
     pub code: String,
     /// What it is called.
     pub name: String,
-    /// First day of its mandate.
-    pub valid_from: Option<String>,
-    /// Last day of its mandate.
-    pub valid_to: Option<String>,
+    /// First day of its mandate, `2024-11-05`; without one it had it always.
+    #[serde(default, deserialize_with = "day")]
+    pub valid_from: Option<Date>,
+    /// Last day of its mandate; without one it has it still.
+    #[serde(default, deserialize_with = "day")]
+    pub valid_to: Option<Date>,
     /// The authority whose mandate it took over.
     pub succeeds: Option<String>,
+}
+
+impl Authority {
+    /// Whether it had its mandate on a day.
+    pub fn holds_on(&self, day: Date) -> bool {
+        self.valid_from.is_none_or(|from| from <= day) && self.valid_to.is_none_or(|to| day <= to)
+    }
+}
+
+fn day<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Date>, D::Error> {
+    let text = String::deserialize(value)?;
+    let date = Date::parse(&text, format_description!("[year]-[month]-[day]"));
+    date.map(Some).map_err(|_| D::Error::custom(format!("{text} is not a date of the form 2024-11-05")))
 }
 
 /// A system of the party.

@@ -415,3 +415,23 @@ async fn nothing_that_names_a_person_stands_in_the_log() {
     }
     gateway.stop_and_verify().await;
 }
+
+#[tokio::test]
+async fn an_authority_speaks_only_while_it_has_its_mandate() {
+    let mut gateway = TestGateway::start().await;
+    let kp2mi = gateway.system("kp2mi-system");
+    // It took over on 2024-11-05, which began in its zone seven hours before it did in UTC.
+    for (n, (time, outcome)) in
+        [("2024-11-04T16:59:59Z", "refused"), ("2024-11-04T17:00:00Z", "applied")].into_iter().enumerate()
+    {
+        let nominated = event("placement.nominated.v1", "KP2MI", |e| {
+            e["id"] = format!("mandate-{n}").into();
+            e["time"] = time.into();
+        });
+        let answer = kp2mi.send(&nominated).await.unwrap();
+        let rule = answer.body["violations"][0]["rule"].as_str();
+        assert_eq!(answer.body["receipt"]["outcome"], outcome, "{}", answer.body);
+        assert_eq!(rule == Some("authority-mandate"), outcome == "refused", "{}", answer.body);
+    }
+    gateway.stop_and_verify().await;
+}
