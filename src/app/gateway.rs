@@ -1,6 +1,7 @@
 //! From a configuration to a running gateway: the one place where rooms are wired together.
 
 use super::{
+    anchors,
     config::{Config, hex_key},
     loops,
     system::{SystemClock, SystemRandom},
@@ -19,7 +20,7 @@ use crate::{
         journal::{DOMESTIC, Journal, JournalHandle},
     },
     trust::{
-        anchors::{PartyAnchors, TrustStore},
+        anchors::TrustStore,
         keys::{SigningKey, VerifyingKey},
         tls,
         token::{TokenCache, TokenIssuer, TokenVerifier},
@@ -27,9 +28,8 @@ use crate::{
     vault::{KeyEncryption, TokenKey},
 };
 use aws_lc_rs::signature::Ed25519KeyPair;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{collections::HashMap, fmt::Display, path::Path, sync::Arc};
-use time::OffsetDateTime;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 /// Verified tokens remembered.
@@ -98,7 +98,7 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         random: Arc::new(SystemRandom),
     });
     let graces = access::crl_graces(&journal.channel).await.map_err(StartFaults::of)?;
-    let trust = TrustStore::new(&all_anchors(&parties, &graces)?).map_err(StartFaults::of)?;
+    let trust = TrustStore::new(&anchors::all(&parties, &graces).map_err(StartFaults::of)?).map_err(StartFaults::of)?;
     let policies = exchange::policies(&schemas, &parties);
     exchange::keep_policies(&journal, &policies).await.map_err(StartFaults::of)?;
     let pem = std::fs::read(&config.keys.signing)
@@ -171,29 +171,6 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
         });
     }
     Ok(Running { gateway, stop, tasks })
-}
-
-/// Trust anchors and CRLs of every party, read from its folder now; `graces`: until when officers let its expired CRLs count.
-pub(super) fn all_anchors(
-    parties: &Parties,
-    graces: &HashMap<String, OffsetDateTime>,
-) -> Result<Vec<PartyAnchors>, StartFaults> {
-    parties.all().map(|party| anchors(party, graces.get(party.code()).copied())).collect()
-}
-
-fn anchors(party: &Party, crl_grace_until: Option<OffsetDateTime>) -> Result<PartyAnchors, StartFaults> {
-    let trust = &party.profile.trust;
-    let crls = trust.crls.iter().map(|file| {
-        let path = party.folder.join(file);
-        CertificateRevocationListDer::from_pem_file(&path).map_err(|fault| format!("{}: {fault}", path.display()))
-    });
-    Ok(PartyAnchors {
-        party: party.code().to_owned(),
-        roots: client::certificates(&party.folder, &trust.roots).map_err(StartFaults::of)?,
-        crls: crls.collect::<Result<_, _>>().map_err(StartFaults::of)?,
-        crl_grace: time::Duration::hours(trust.crl_grace_h.into()),
-        crl_grace_until,
-    })
 }
 
 fn log_signer(config: &Config, origin: &str, log: &str) -> Result<NoteSigner, StartFaults> {

@@ -106,8 +106,7 @@ pub(super) async fn reload_trust(gateway: Arc<Gateway>, mut stop: watch::Receive
             Ok(found) => graces = found,
             Err(fault) => tracing::error!(%fault, "extensions of CRLs were not read; those known stay in force"),
         }
-        let replaced = super::gateway::all_anchors(&gateway.parties, &graces)
-            .map_err(|faults| faults.to_string())
+        let replaced = super::anchors::all(&gateway.parties, &graces)
             .and_then(|anchors| gateway.trust.replace(&anchors).map_err(|fault| fault.to_string()));
         if let Err(fault) = replaced {
             tracing::error!(fault, "trust anchors and CRLs were not reloaded; the old ones stay in force");

@@ -1,5 +1,6 @@
 //! Configuration, wiring, the system clock and generator, the command line.
 
+mod anchors;
 pub mod command;
 pub mod config;
 pub mod gateway;

@@ -7,10 +7,7 @@ use super::Gateway;
 use crate::{
     message::problem::{Problem, ProblemKind},
     partner::{Client, profile::Side},
-    store::{
-        access::{self, Standing},
-        journal::Spend,
-    },
+    store::access::{self, Spend, Standing},
     trust::{
         anchors::{PeerCertificate, RevocationState},
         digest,

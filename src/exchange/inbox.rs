@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     message::problem::{Problem, ProblemKind},
-    store::journal::Spend,
+    store::access::Spend,
 };
 use serde_json::{Value, json};
 

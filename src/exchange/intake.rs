@@ -16,7 +16,8 @@ use crate::{
     },
     schema::catalogue::{About, Direction, How, Level, MessageType, Scope},
     store::{
-        journal::{Answer, Intent, Links, Spend, SubjectKind},
+        access::Spend,
+        journal::{Answer, Intent, Links, SubjectKind},
         messages,
     },
 };

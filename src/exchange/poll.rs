@@ -6,7 +6,7 @@ use super::{Gateway, caller::Caller, inbox};
 use crate::{
     client::PartyClient,
     partner::{Client, profile::Poll},
-    store::{StoreFault, deliveries, journal::Spend},
+    store::{StoreFault, access::Spend, deliveries},
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};

@@ -2,10 +2,7 @@
 
 use super::{Gateway, caller};
 use crate::{
-    store::{
-        access::{self, Standing},
-        journal::Spend,
-    },
+    store::access::{self, Spend, Standing},
     trust::{anchors::PeerCertificate, assertion},
 };
 

@@ -6,7 +6,8 @@ use crate::{
     exchange::evidence,
     trust::{
         anchors::PeerCertificate,
-        tls::{self, HandshakeFault},
+        handshake::{self, HandshakeFault},
+        tls,
     },
 };
 use hyper::{Request, body::Incoming};
@@ -95,7 +96,8 @@ async fn handshake(
 ) -> Result<(tokio_rustls::server::TlsStream<TcpStream>, PeerCertificate), &'static str> {
     let _ = stream.set_nodelay(true);
     let accepted = tokio::time::timeout(port.limits.handshake, acceptor.accept(stream)).await;
-    let stream = accepted.map_err(|_| "timeout")?.map_err(|fault: io::Error| tls::cause_of_io(&fault).reason())?;
+    let stream =
+        accepted.map_err(|_| "timeout")?.map_err(|fault: io::Error| handshake::cause_of_io(&fault).reason())?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = PeerCertificate::from_chain(&port.gateway.trust, chain, port.gateway.now());
     let peer = peer.map_err(|fault| fault.reason())?;

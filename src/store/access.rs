@@ -2,11 +2,22 @@
 //! seen, extensions of CRLs, handshakes that failed.
 //! Decides nothing about them.
 
-use super::{StoreFault, journal::Spend};
+use super::StoreFault;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+/// A nonce or assertion id that this request uses up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Spend {
+    /// `client/key id`, or `assertion:<client>`.
+    pub scope: String,
+    /// The value.
+    pub value: String,
+    /// When it may be forgotten.
+    pub expires_at: OffsetDateTime,
+}
 
 /// Whether a caller that proved who it is may act at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,11 +5,15 @@
 //! of instances may do this on one database; the log heads are the fence. The journal knows no party and no schema: what a
 //! message asserts, and how it is judged, comes with it as an [`Intent`].
 
+mod plan;
 pub mod settlement;
 mod subjects;
 mod transaction;
 
-use super::{StoreFault, access::Standing};
+use super::{
+    StoreFault,
+    access::{Spend, Standing},
+};
 use crate::{
     domain::{
         clock::{Clock, Random},
@@ -59,17 +63,6 @@ impl Outcome {
     fn parse(text: &str) -> Option<Self> {
         [Self::Applied, Self::Held, Self::Refused].into_iter().find(|outcome| outcome.as_str() == text)
     }
-}
-
-/// A nonce or assertion id that this request uses up.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Spend {
-    /// `client/key id`, or `assertion:<client>`.
-    pub scope: String,
-    /// The value.
-    pub value: String,
-    /// When it may be forgotten.
-    pub expires_at: OffsetDateTime,
 }
 
 /// What a message is about.

@@ -3,7 +3,7 @@
 //! It says which party's anchors vouch for a certificate and in which state of revocation. Which *client* of that party
 //! it is (issuer and SAN, pinned in the party's folder) is the caller's to decide. It does not fetch CRLs.
 
-use super::tls::{HandshakeFault, fault_of_webpki};
+use super::handshake::{HandshakeFault, fault_of_webpki};
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::crypto::WebPkiSupportedAlgorithms;

@@ -59,6 +59,7 @@ macro_rules! faults {
 pub mod anchors;
 pub mod assertion;
 pub mod digest;
+pub mod handshake;
 pub mod httpsig;
 pub(crate) mod jws;
 pub mod keys;

@@ -5,7 +5,10 @@ use onechannel::{
     app::system::SystemRandom,
     domain::facts::{Effect, FactKind},
     sandbox::postgres::{Durability, PrivatePostgres},
-    store::journal::{Answer, Journal, JournalHandle, Outcome, Spend},
+    store::{
+        access::Spend,
+        journal::{Answer, Journal, JournalHandle, Outcome},
+    },
 };
 use proptest::prelude::{Strategy, any};
 use std::sync::Arc;

@@ -14,7 +14,8 @@ use crate::{
     sandbox::postgres::{Durability, PrivatePostgres},
     store::{
         self,
-        journal::{Intent, Journal, JournalHandle, Links, Outcome, Spend, SubjectKind},
+        access::Spend,
+        journal::{Intent, Journal, JournalHandle, Links, Outcome, SubjectKind},
     },
     vault::{KeyEncryption, TokenKey},
 };

@@ -1,7 +1,7 @@
 //! The subjects of one journal transaction: found by what the messages name, locked, united where two turn out to be one,
 //! folded and written. Whether two that are both certain are the same is for a person.
 
-use super::{Intent, Journal, Links, Outcome, transaction::Plan};
+use super::{Intent, Journal, Links, Outcome, plan::Plan};
 use crate::{
     domain::{
         clock::uuid_v7,

@@ -1,7 +1,7 @@
 //! One journal transaction, step by step. Nothing here has an effect outside the transaction but new keys in the vault,
 //! which are harmless without it.
 
-use super::{Answer, Intent, Journal, Outcome, subjects::Subjects};
+use super::{Answer, Intent, Journal, Outcome, plan::Plan, subjects::Subjects};
 use crate::{
     domain::clock::uuid_v7,
     ledger::{
@@ -32,16 +32,6 @@ struct Known {
 enum KnownAt {
     Stored(Uuid),
     Batch(usize),
-}
-
-/// What is to be done with one intent.
-pub(super) enum Plan {
-    Store { subject: Option<Uuid>, outcome: Outcome, problem: Option<String> },
-    Repeat(Uuid),
-    RepeatInBatch(usize),
-    Conflict,
-    Replayed,
-    Barred(Standing),
 }
 
 pub(super) async fn run(journal: &Journal, intents: &[Intent]) -> Result<Vec<Answer>, StoreFault> {

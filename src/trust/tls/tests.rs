@@ -3,13 +3,14 @@
 use super::super::anchors::{PartyAnchors, PeerCertificate, RevocationState, TrustFault};
 use super::*;
 use crate::domain::clock::ManualClock;
+use crate::trust::handshake::{cause_of, cause_of_io};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
     ExtendedKeyUsagePurpose as Eku, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
 };
 use rustls::{ClientConnection, NamedGroup, ServerConnection, version::TLS12};
 use rustls_pki_types::{CertificateRevocationListDer, PrivatePkcs8KeyDer, ServerName};
-use std::sync::OnceLock;
+use std::{io, sync::OnceLock};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 const NOW: OffsetDateTime = datetime!(2027-01-01 12:00 UTC);
