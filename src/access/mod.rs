@@ -72,8 +72,13 @@ impl Issuer {
 }
 
 impl Officer {
+    /// Whether the officer has a role.
+    pub fn has(&self, role: &str) -> bool {
+        self.roles.iter().any(|one| one == "*" || one == role)
+    }
+
     /// Whether one of the officer's roles may state this purpose.
     pub fn may_state(&self, purpose: &Purpose) -> bool {
-        self.roles.iter().any(|role| role == "*" || purpose.roles.contains(role))
+        purpose.roles.iter().any(|role| self.has(role))
     }
 }

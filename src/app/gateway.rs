@@ -93,6 +93,7 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         kek: KeyEncryption::new(config.keys.encryption_epoch, key(&config.keys.encryption)?),
         tokens: TokenKey::new(&key(&config.keys.tokens)?),
         signers: signers.collect::<Result<_, StartFaults>>()?,
+        rules: exchange::rules(&schemas, &parties),
         origin,
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
@@ -154,6 +155,7 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
         }
     }
     tasks.spawn(loops::housekeeping(gateway.clone(), stopped.clone()));
+    tasks.spawn(loops::remind(gateway.clone(), stopped.clone()));
     tasks.spawn(loops::reload_trust(gateway.clone(), stopped.clone()));
     let ministry = Arc::new(Ministry { gateway: gateway.clone(), issuer: officers(config, &gateway)? });
     for (address, routes) in [

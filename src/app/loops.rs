@@ -4,7 +4,7 @@
 use crate::{
     client::PartyClient,
     exchange::{
-        Gateway,
+        Gateway, deadlines,
         deliver::{self, Pace},
         poll,
     },
@@ -18,6 +18,8 @@ use tokio::sync::watch;
 const IDLE: Duration = Duration::from_millis(100);
 /// How often trust anchors and CRLs are read again.
 const RELOAD: Duration = Duration::from_secs(10);
+/// How often clocks are looked at.
+const REMIND: Duration = Duration::from_secs(5);
 /// Pause after a fault.
 const AFTER_FAULT: Duration = Duration::from_secs(1);
 
@@ -26,6 +28,20 @@ async fn pause(stop: &mut watch::Receiver<bool>, time: Duration) -> bool {
     tokio::select! {
         _ = stop.wait_for(|stop| *stop) => false,
         () = tokio::time::sleep(time) => true,
+    }
+}
+
+/// Reminds of clocks that ran out.
+pub(super) async fn remind(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
+    loop {
+        match deadlines::round(&gateway).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "clocks ran out"),
+            Err(fault) => tracing::error!(%fault, "clocks could not be looked at"),
+        }
+        if !pause(&mut stop, REMIND).await {
+            return;
+        }
     }
 }
 

@@ -38,12 +38,20 @@ text_enum! {
     /// What a status fact is about. One owner a kind; who owns it is data.
     FactKind {
         Registered = "registered", Agreement = "agreement", Submission = "submission", Endorsement = "endorsement",
-        Visa = "visa", Clearance = "clearance", Exit = "exit", Entry = "entry", Permit = "permit", Leave = "leave",
-        Transfer = "transfer", End = "end", ExitAuthorised = "exit-authorised", FinalExit = "final-exit",
-        Return = "return", Closed = "closed", Cancelled = "cancelled", Death = "death", Absence = "absence",
-        Irregular = "irregular", Detention = "detention", Welfare = "welfare", Dispute = "dispute",
+        Visa = "visa", Clearance = "clearance", Exit = "exit", Entry = "entry", Permit = "permit",
+        PermitExpiry = "permit-expiry", Leave = "leave", Transfer = "transfer", End = "end", EndCheck = "end-check",
+        ExitAuthorised = "exit-authorised", FinalExit = "final-exit", Return = "return", Closed = "closed",
+        Cancelled = "cancelled", Death = "death", DeathInstruction = "death-instruction", Absence = "absence",
+        AbsenceContest = "absence-contest", Irregular = "irregular", Detention = "detention",
+        ConsularAccess = "consular-access", Welfare = "welfare", WelfareRequest = "welfare-request",
+        WelfareResult = "welfare-result", Dispute = "dispute", DisputeRegistration = "dispute-registration",
         JobOrder = "job-order", OrderDecision = "order-decision", Answer = "answer", Registration = "registration",
-        RegistrationCheck = "registration-check",
+        RegistrationCheck = "registration-check", Case = "case", Participant = "participant",
+        ProtectionRequest = "protection-request", ProtectionAnswer = "protection-answer",
+        WageArrears = "wage-arrears", WageFollowUp = "wage-follow-up", Crisis = "crisis",
+        RosterRequest = "roster-request", RollCall = "roll-call", SubjectRequest = "subject-request",
+        SubjectAnswer = "subject-answer", Reminder = "reminder", ReminderAnswer = "reminder-answer",
+        Clarification = "clarification", ClarificationAnswer = "clarification-answer",
     }
 }
 
@@ -77,10 +85,20 @@ text_enum! {
 }
 
 text_enum! {
-    /// What a person must look at, derived from the facts alone (those that depend on the day are deadlines).
+    /// Where a case is. A case is opened by whoever first speaks of it; its owner moves it.
+    CaseStatus {
+        Open = "OPEN", Triaged = "TRIAGED", Referred = "REFERRED", WaitingPartner = "WAITING_PARTNER",
+        Resolved = "RESOLVED", Closed = "CLOSED",
+    }
+}
+
+text_enum! {
+    /// What a person must look at, derived from the facts alone. Those that depend on the day or on counts are clocks
+    /// ([`super::deadlines`]) and quotas.
     Exception {
         Disagreement = "DISAGREEMENT", GhostArrival = "GHOST_ARRIVAL",
-        CancelledButArrived = "CANCELLED_BUT_ARRIVED", Substituted = "SUBSTITUTED",
+        CancelledButArrived = "CANCELLED_BUT_ARRIVED", Substituted = "SUBSTITUTED", SamePassport = "SAME_PASSPORT",
+        AbsenceBarred = "ABSENCE_BARRED", AwaitsSecondOfficer = "AWAITS_SECOND_OFFICER",
     }
 }
 
@@ -97,6 +115,8 @@ pub enum Effect {
         at: Option<OffsetDateTime>,
         /// Whether the asserting authority owns this kind.
         owner: bool,
+        /// The case it belongs to, as a blind token; a fact of the placement itself where there is none.
+        case: Option<[u8; 16]>,
     },
     /// A field's value, as a keyed digest.
     Field {
@@ -112,6 +132,33 @@ pub enum Effect {
         /// Tag of the withdrawn message; it can only be one of the same author, whose name is part of the tag.
         target: [u8; 16],
     },
+    /// An officer stands by the message with this tag: a held one counts from then on, the withdrawal of a death needs two.
+    Approve {
+        /// Tag of the message.
+        target: [u8; 16],
+        /// Blind token of the officer.
+        officer: [u8; 16],
+    },
+}
+
+/// How far an identifier reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// It names one placement: a reference, a visa, a case.
+    Placement,
+    /// It names a worker: a passport, a residence number.
+    Worker,
+    /// It names a worker for life: two different values are two people.
+    Person,
+}
+
+/// An identifier by which a message finds what it is about, as a blind token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Link {
+    /// Keyed digest of scope, kind and normalised value.
+    pub token: [u8; 16],
+    /// How far it reaches.
+    pub reach: Reach,
 }
 
 /// What one message asserts about one placement.
@@ -131,4 +178,24 @@ pub struct Assertion {
     pub digest: [u8; 32],
     /// What it says.
     pub effects: Vec<Effect>,
+    /// What it names.
+    pub links: Vec<Link>,
+    /// Whether it registers its placement: from then on the placement is certain.
+    pub registers: bool,
+    /// Whether it waits for a person: it counts only once an officer stands by it.
+    pub held: bool,
+}
+
+/// Greater wins: the author's revision, then when it was asserted, then the digest of its bytes.
+pub(super) type Rank<'a> = (i64, OffsetDateTime, &'a [u8; 32]);
+
+impl Assertion {
+    pub(super) fn rank(&self) -> Rank<'_> {
+        (self.revision.unwrap_or(i64::MIN), self.asserted_at, &self.digest)
+    }
+
+    /// Whether it asserts a status of this kind.
+    pub fn asserts(&self, kind: FactKind) -> bool {
+        self.effects.iter().any(|effect| matches!(effect, Effect::Status { kind: own, .. } if *own == kind))
+    }
 }

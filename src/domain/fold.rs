@@ -2,12 +2,16 @@
 //!
 //! Duplicates, re-deliveries and any order give the same state. Among facts of one kind by their owner the greatest
 //! (revision, asserted-at, digest) wins, never the order of arrival. What another authority says of a kind or field that is
-//! not its own is ignored where it agrees and kept as a claim where it differs.
+//! not its own is ignored where it agrees and kept as a claim where it differs. Which assertions belong to which placement is
+//! for [`super::arrange`]; what depends on the day is for [`super::deadlines`].
 
-use super::facts::{Assertion, Effect, Exception, FactKind, Stage, Stay, Welfare};
+use super::facts::{Assertion, CaseStatus, Effect, Exception, FactKind, Stage, Stay, Welfare};
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+/// Officers who must stand by the withdrawal of a death.
+const OFFICERS_TO_UNDO_A_DEATH: usize = 2;
 
 /// Where a winning or claimed value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,9 @@ pub struct FieldState {
     pub claims: Vec<Source>,
 }
 
+/// The facts in force of the placement itself.
+pub type Facts = BTreeMap<FactKind, Winner>;
+
 /// The folded state of a placement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
@@ -50,17 +57,97 @@ pub struct State {
     /// Whether the worker is safe.
     pub welfare: Welfare,
     /// The fact in force of each kind.
-    pub facts: BTreeMap<FactKind, Winner>,
+    pub facts: Facts,
+    /// The facts in force of each case, by its blind token.
+    pub cases: BTreeMap<[u8; 16], Facts>,
     /// What is known of each field, by its number.
     pub fields: BTreeMap<u16, FieldState>,
+    /// Fields in which the registered contract differs from the endorsed one.
+    pub substituted: BTreeSet<u16>,
     /// What a person must look at.
     pub exceptions: BTreeSet<Exception>,
+    /// When anything about it was last asserted.
+    pub heard_at: Option<OffsetDateTime>,
 }
 
-type Rank<'a> = (i64, OffsetDateTime, &'a [u8; 32]);
+impl State {
+    /// Until when the permit in force is valid, where its issuer says so.
+    pub fn permit_until(&self) -> Option<OffsetDateTime> {
+        self.facts.get(&FactKind::PermitExpiry).map(|expiry| expiry.at)
+    }
 
-fn rank(assertion: &Assertion) -> Rank<'_> {
-    (assertion.revision.unwrap_or(i64::MIN), assertion.asserted_at, &assertion.digest)
+    /// The right to stay at an instant.
+    pub fn stay_at(&self, now: OffsetDateTime) -> Stay {
+        match self.stay {
+            Stay::PermitValid if self.permit_until().is_some_and(|until| until < now) => Stay::PermitExpired,
+            stay => stay,
+        }
+    }
+
+    /// Where a case is: as its owner last said, and open until then.
+    pub fn case_status(&self, case: &[u8; 16]) -> Option<CaseStatus> {
+        let facts = self.cases.get(case)?;
+        Some(facts.get(&FactKind::Case).and_then(|fact| fact.value.parse().ok()).unwrap_or(CaseStatus::Open))
+    }
+}
+
+/// What the fold takes from outside the facts; of the corridor, as data.
+#[derive(Debug, Clone, Default)]
+pub struct FoldRules {
+    /// Fields whose difference between endorsed and registered contract is a substitution.
+    pub contract_fields: BTreeSet<u16>,
+    /// Facts from before open no exceptions: records brought in when the corridor was switched over.
+    pub cut_over: Option<OffsetDateTime>,
+}
+
+/// What holds for a whole set of assertions, whichever placement they belong to: withdrawals, and whom officers stand by.
+#[derive(Debug, Default)]
+pub struct Standing<'a> {
+    withdrawn: BTreeSet<&'a [u8; 16]>,
+    approvals: BTreeMap<&'a [u8; 16], BTreeSet<&'a [u8; 16]>>,
+    waiting: BTreeSet<&'a [u8; 16]>,
+}
+
+impl<'a> Standing<'a> {
+    /// Looks through a set of assertions.
+    pub fn of(said: &'a [Assertion]) -> Self {
+        let mut standing = Self::default();
+        for effect in said.iter().flat_map(|one| &one.effects) {
+            if let Effect::Approve { target, officer } = effect {
+                standing.approvals.entry(target).or_default().insert(officer);
+            }
+        }
+        let deaths: BTreeSet<&[u8; 16]> =
+            said.iter().filter(|one| one.asserts(FactKind::Death)).map(|one| &one.tag).collect();
+        for by in said {
+            if !standing.counts(by) {
+                continue;
+            }
+            for effect in &by.effects {
+                let Effect::Invalidate { target } = effect else { continue };
+                if deaths.contains(target) && standing.approved_by(&by.tag) < OFFICERS_TO_UNDO_A_DEATH {
+                    standing.waiting.insert(target);
+                } else {
+                    standing.withdrawn.insert(target);
+                }
+            }
+        }
+        standing
+    }
+
+    /// Officers who stand by a message.
+    pub fn approved_by(&self, tag: &[u8; 16]) -> usize {
+        self.approvals.get(tag).map_or(0, BTreeSet::len)
+    }
+
+    fn counts(&self, one: &Assertion) -> bool {
+        !one.held || self.approved_by(&one.tag) > 0
+    }
+
+    /// Whether a message's facts count.
+    pub fn in_force(&self, one: &Assertion) -> bool {
+        self.counts(one) && !self.withdrawn.contains(&one.tag)
+    }
 }
 
 fn source(assertion: &Assertion) -> Source {
@@ -76,7 +163,7 @@ struct Said<'a, V> {
 
 /// The owner's greatest statement, and the others that differ from it (each value once, its greatest statement).
 fn settle<'s, 'a, V: PartialEq + Copy>(said: &'s mut [Said<'a, V>]) -> (Option<&'s Said<'a, V>>, Vec<&'s Said<'a, V>>) {
-    said.sort_by(|a, b| rank(a.by).cmp(&rank(b.by)));
+    said.sort_by(|a, b| a.by.rank().cmp(&b.by.rank()));
     let said = &*said;
     let owned = said.iter().rev().find(|one| one.owner);
     let mut claims: Vec<&Said<'a, V>> = Vec::new();
@@ -89,78 +176,144 @@ fn settle<'s, 'a, V: PartialEq + Copy>(said: &'s mut [Said<'a, V>]) -> (Option<&
     (owned, claims)
 }
 
-/// Folds a set of assertions. The same message given twice counts once.
-pub fn fold(assertions: &[Assertion]) -> State {
+/// Folds a set of assertions that stands alone. The same message given twice counts once.
+pub fn fold(said: &[Assertion], rules: &FoldRules) -> State {
+    fold_among(&Standing::of(said), said, rules)
+}
+
+type Statuses<'a> = BTreeMap<(Option<[u8; 16]>, FactKind), Vec<Said<'a, (&'a str, OffsetDateTime)>>>;
+
+/// Folds the assertions of one placement out of a larger set whose standing is known.
+pub fn fold_among<'a>(
+    standing: &Standing<'_>,
+    said: impl IntoIterator<Item = &'a Assertion>,
+    rules: &FoldRules,
+) -> State {
     let mut seen = BTreeSet::new();
-    let withdrawn: BTreeSet<&[u8; 16]> = assertions
-        .iter()
-        .flat_map(|assertion| &assertion.effects)
-        .filter_map(|effect| match effect {
-            Effect::Invalidate { target } => Some(target),
-            Effect::Status { .. } | Effect::Field { .. } => None,
-        })
-        .collect();
-    let mut kinds: BTreeMap<FactKind, Vec<Said<'_, (&str, OffsetDateTime)>>> = BTreeMap::new();
-    let mut paths: BTreeMap<u16, Vec<Said<'_, &[u8; 16]>>> = BTreeMap::new();
-    for by in assertions {
-        if withdrawn.contains(&by.tag) || !seen.insert((&by.tag, &by.digest)) {
+    let mut kinds: Statuses<'a> = BTreeMap::new();
+    let mut paths: BTreeMap<u16, Vec<Said<'a, &'a [u8; 16]>>> = BTreeMap::new();
+    let mut heard_at = None;
+    let mut waits = false;
+    for by in said {
+        waits |= standing.waiting.contains(&by.tag);
+        if !standing.in_force(by) || !seen.insert((&by.tag, &by.digest)) {
             continue;
+        }
+        // Our own reminders are no word of the worker.
+        if !by.asserts(FactKind::Reminder) {
+            heard_at = heard_at.max(Some(by.asserted_at));
         }
         for effect in &by.effects {
             match effect {
-                Effect::Status { kind, value, at, owner } => {
+                Effect::Status { kind, value, at, owner, case } => {
                     let value = (value.as_str(), at.unwrap_or(by.asserted_at));
-                    kinds.entry(*kind).or_default().push(Said { by, value, owner: *owner });
+                    kinds.entry((*case, *kind)).or_default().push(Said { by, value, owner: *owner });
                 }
                 Effect::Field { path, digest, owner } => {
                     paths.entry(*path).or_default().push(Said { by, value: digest, owner: *owner });
                 }
-                Effect::Invalidate { .. } => {}
+                Effect::Invalidate { .. } | Effect::Approve { .. } => {}
             }
         }
     }
+    let counts_from = |at: OffsetDateTime| rules.cut_over.is_none_or(|cut_over| at >= cut_over);
     let mut exceptions = BTreeSet::new();
+    if waits {
+        exceptions.insert(Exception::AwaitsSecondOfficer);
+    }
     let mut facts = BTreeMap::new();
-    for (kind, mut said) in kinds {
+    let mut cases: BTreeMap<[u8; 16], Facts> = BTreeMap::new();
+    for ((case, kind), mut said) in kinds {
+        if let Some(case) = case {
+            cases.entry(case).or_default();
+        }
         let (owned, claims) = settle(&mut said);
         let Some(owned) = owned else { continue };
-        if claims.iter().any(|claim| claim.value.0 != owned.value.0) {
+        if claims.iter().any(|claim| claim.value.0 != owned.value.0 && counts_from(claim.by.asserted_at)) {
             exceptions.insert(Exception::Disagreement);
         }
         let winner = Winner { value: owned.value.0.to_owned(), at: owned.value.1, source: source(owned.by) };
-        facts.insert(kind, winner);
+        match case {
+            Some(case) => cases.entry(case).or_default().insert(kind, winner),
+            None => facts.insert(kind, winner),
+        };
     }
+    let substituted = substituted(&facts, &paths, rules);
     let mut fields = BTreeMap::new();
     for (path, mut said) in paths {
         let (owned, claims) = settle(&mut said);
-        if owned.is_some() && !claims.is_empty() {
+        if owned.is_some() && claims.iter().any(|claim| counts_from(claim.by.asserted_at)) {
             exceptions.insert(Exception::Disagreement);
         }
         let claims = claims.into_iter().map(|claim| source(claim.by)).collect();
         fields.insert(path, FieldState { owned: owned.map(|owned| source(owned.by)), claims });
     }
-    let stage = stage(&facts);
-    let known = |kind| facts.contains_key(&kind);
-    if entered(&facts) && !known(FactKind::Exit) {
-        exceptions.insert(Exception::GhostArrival);
-    }
-    if known(FactKind::Cancelled) && entered(&facts) {
-        exceptions.insert(Exception::CancelledButArrived);
-    }
-    if value(&facts, FactKind::RegistrationCheck) == Some("SUBSTITUTION") {
-        exceptions.insert(Exception::Substituted);
-    }
-    State { stage, stay: stay(&facts), welfare: welfare(&facts), facts, fields, exceptions }
+    let (stage, stay, welfare) = (stage(&facts), stay(&facts), welfare(&facts));
+    let mut state = State { stage, stay, welfare, facts, cases, fields, substituted, exceptions, heard_at };
+    let more = exceptions_of(&state).into_iter().filter(|(_, at)| counts_from(*at)).map(|(exception, _)| exception);
+    state.exceptions.extend(more);
+    state
 }
 
-type Facts = BTreeMap<FactKind, Winner>;
+/// Fields in which the registered contract in force differs from the submitted one in force, among those that both state.
+fn substituted(facts: &Facts, paths: &BTreeMap<u16, Vec<Said<'_, &[u8; 16]>>>, rules: &FoldRules) -> BTreeSet<u16> {
+    let (Some(submitted), Some(registered)) = (facts.get(&FactKind::Submission), facts.get(&FactKind::Registration))
+    else {
+        return BTreeSet::new();
+    };
+    let differs = |path: &&u16| {
+        let stated = |message: Uuid| paths[*path].iter().find(|said| said.by.message == message).map(|said| said.value);
+        match (stated(submitted.source.message), stated(registered.source.message)) {
+            (Some(endorsed), Some(registered)) => endorsed != registered,
+            _ => false,
+        }
+    };
+    paths.keys().filter(|path| rules.contract_fields.contains(path)).filter(differs).copied().collect()
+}
+
+/// Exceptions that follow from the state, with the moment of the fact that caused each.
+fn exceptions_of(state: &State) -> Vec<(Exception, OffsetDateTime)> {
+    let facts = &state.facts;
+    let mut found = Vec::new();
+    if let Some(entry) = facts.get(&FactKind::Entry).filter(|entry| entry.value == "ARRIVED") {
+        // Who is found abroad and registered there was never seen to leave.
+        if !facts.contains_key(&FactKind::Exit) && value(facts, FactKind::Registered) != Some("REGISTERED_ABROAD") {
+            found.push((Exception::GhostArrival, entry.at));
+        }
+        if value(facts, FactKind::Cancelled) == Some("CANCELLED") {
+            found.push((Exception::CancelledButArrived, entry.at));
+        }
+    }
+    let registered = facts.get(&FactKind::Registration);
+    let check = facts.get(&FactKind::RegistrationCheck);
+    // The mission's finding on this registration decides; until it comes, the comparison does.
+    let checked = check.filter(|check| registered.is_none_or(|one| check.at >= one.at));
+    match (checked, registered) {
+        (Some(check), _) if check.value == "SUBSTITUTION" => found.push((Exception::Substituted, check.at)),
+        (None, Some(one)) if !state.substituted.is_empty() => found.push((Exception::Substituted, one.at)),
+        _ => {}
+    }
+    if let Some(absence) = barred_absence(state) {
+        found.push((Exception::AbsenceBarred, absence.at));
+    }
+    found
+}
+
+/// An absence alleged although the partner had registered a dispute before: the registration bars it.
+fn barred_absence(state: &State) -> Option<&Winner> {
+    let absence = state.facts.get(&FactKind::Absence).filter(|absence| absence.value == "ALLEGED")?;
+    registration_before(state, absence.at).map(|_| absence)
+}
+
+/// The partner's registration of a dispute at or before an instant: what bars an absence alleged then.
+pub fn registration_before(state: &State, at: OffsetDateTime) -> Option<&Winner> {
+    let all = state.cases.values().chain([&state.facts]);
+    let registrations = all.filter_map(|facts| facts.get(&FactKind::DisputeRegistration));
+    registrations.filter(|one| one.value == "REGISTERED" && one.at <= at).min_by_key(|one| one.at)
+}
 
 fn value(facts: &Facts, kind: FactKind) -> Option<&str> {
     facts.get(&kind).map(|winner| winner.value.as_str())
-}
-
-fn entered(facts: &Facts) -> bool {
-    value(facts, FactKind::Entry) == Some("ARRIVED")
 }
 
 /// The furthest point that the facts in force reach. Not a machine with transitions: what is learned too early simply
@@ -168,37 +321,35 @@ fn entered(facts: &Facts) -> bool {
 fn stage(facts: &Facts) -> Stage {
     let known = |kind| facts.contains_key(&kind);
     let at = |kind| facts.get(&kind).map(|winner| winner.at);
+    let is = |kind, wanted: &str| value(facts, kind) == Some(wanted);
     if known(FactKind::Death) {
         return Stage::Deceased;
     }
-    if known(FactKind::Closed) {
+    if is(FactKind::Closed, "CLOSED") {
         return Stage::Closed;
     }
-    if known(FactKind::Return) {
+    // Who comes home on leave is still in service.
+    if value(facts, FactKind::Return).is_some_and(|reason| reason != "LEAVE") {
         return Stage::ReturnedHome;
     }
     if known(FactKind::FinalExit) {
         return Stage::Exited;
     }
-    if known(FactKind::ExitAuthorised) {
+    if is(FactKind::ExitAuthorised, "AUTHORISED") {
         return Stage::ExitAuthorised;
     }
-    if known(FactKind::End) {
+    if is(FactKind::End, "ENDED") {
         return Stage::Ended;
     }
     if known(FactKind::Permit) {
-        return match (value(facts, FactKind::Leave), value(facts, FactKind::Transfer)) {
-            (_, Some("TRANSFERRING")) => Stage::Transferring,
-            (Some("ON_LEAVE"), _) => Stage::OnLeave,
-            _ => Stage::InService,
-        };
+        return in_service(facts);
     }
     match value(facts, FactKind::Entry) {
         Some("ARRIVED") => return Stage::Arrived,
         Some(_) => return Stage::EntryRefused,
         None => {}
     }
-    if known(FactKind::Cancelled) {
+    if is(FactKind::Cancelled, "CANCELLED") {
         return Stage::Cancelled;
     }
     if known(FactKind::Exit) {
@@ -208,7 +359,8 @@ fn stage(facts: &Facts) -> Stage {
     if visa == Some("REFUSED") {
         return Stage::Refused;
     }
-    if known(FactKind::Clearance) && visa != Some("REVOKED") {
+    let lost = matches!(visa, Some("REVOKED" | "LAPSED"));
+    if known(FactKind::Clearance) && !lost {
         return Stage::Cleared;
     }
     match visa {
@@ -231,20 +383,37 @@ fn stage(facts: &Facts) -> Stage {
     }
 }
 
+/// In service, on leave until back, or between employers until the new contract is endorsed.
+fn in_service(facts: &Facts) -> Stage {
+    let at = |kind| facts.get(&kind).map(|winner| winner.at);
+    let consented = facts.get(&FactKind::Transfer).filter(|transfer| transfer.value == "CONSENTED");
+    if consented.is_some_and(|consent| at(FactKind::Endorsement).is_none_or(|endorsed| endorsed < consent.at)) {
+        return Stage::Transferring;
+    }
+    let leave = facts.get(&FactKind::Leave).filter(|leave| leave.value == "ON_LEAVE");
+    if leave.is_some_and(|leave| at(FactKind::Entry).is_none_or(|entered| entered <= leave.at)) {
+        return Stage::OnLeave;
+    }
+    Stage::InService
+}
+
 fn stay(facts: &Facts) -> Stay {
     let known = |kind| facts.contains_key(&kind);
+    let is = |kind, wanted: &str| value(facts, kind) == Some(wanted);
     if known(FactKind::Death) {
         Stay::Deceased
-    } else if known(FactKind::FinalExit) || known(FactKind::Return) {
+    } else if known(FactKind::FinalExit) || value(facts, FactKind::Return).is_some_and(|reason| reason != "LEAVE") {
         Stay::Left
-    } else if value(facts, FactKind::Detention) == Some("DETAINED") {
+    } else if is(FactKind::Detention, "DETAINED") {
         Stay::Detained
-    } else if known(FactKind::ExitAuthorised) {
+    } else if is(FactKind::ExitAuthorised, "AUTHORISED") {
         Stay::ExitPermitted
-    } else if value(facts, FactKind::Irregular) == Some("IRREGULAR") {
+    } else if is(FactKind::Irregular, "IRREGULAR") {
         Stay::Irregular
-    } else if value(facts, FactKind::Absence) == Some("ALLEGED") {
+    } else if is(FactKind::Absence, "ALLEGED") {
         Stay::AbsenceAlleged
+    } else if is(FactKind::Absence, "FINAL") {
+        Stay::Irregular
     } else if known(FactKind::Permit) {
         Stay::PermitValid
     } else {
@@ -257,6 +426,13 @@ fn welfare(facts: &Facts) -> Welfare {
         return Welfare::Deceased;
     }
     value(facts, FactKind::Welfare).and_then(|text| text.parse().ok()).unwrap_or(Welfare::Unconfirmed)
+}
+
+impl Welfare {
+    /// Whether word of the person may put her at risk: nothing then goes out unless two officers decide.
+    pub fn shielded(self) -> bool {
+        matches!(self, Self::AtRisk | Self::InShelter)
+    }
 }
 
 #[cfg(test)]

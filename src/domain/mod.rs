@@ -1,8 +1,11 @@
 //! Facts, the fold, identifiers, names and calendars. No I/O, no SQL, no serde derive, no knowledge of any party.
 
+pub mod arrange;
 pub mod calendars;
 pub mod clock;
+pub mod deadlines;
 pub mod facts;
 pub mod fold;
 pub mod identifiers;
 pub mod names;
+pub mod workdays;

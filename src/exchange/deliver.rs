@@ -19,6 +19,9 @@ use std::{collections::HashMap, sync::Arc};
 use time::Duration;
 use uuid::Uuid;
 
+/// Why a message about somebody at risk is parked: nothing goes out about them unless two officers decide.
+pub const SHIELDED: &str = "do-no-harm";
+
 /// How deliveries are paced.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -46,11 +49,15 @@ pub async fn round(gateway: &Gateway, party: &str, client: &PartyClient, pace: P
     }
     let ids: Vec<Uuid> = leases.iter().map(|lease| lease.message).collect();
     let events: HashMap<Uuid, Value> = mailbox::events_for(gateway, party, &ids).await?.into_iter().collect();
-    let events = Arc::new(events);
+    let shielded = mailbox::shielded(gateway, &ids).await?;
+    let (events, shielded) = (Arc::new(events), &shielded);
     let sending = leases.into_iter().map(|lease| {
         let event = events.get(&lease.message);
         async move {
-            let sent = send(gateway, party, client, event).await;
+            let sent = match shielded.contains(&lease.message) {
+                true => Err(SHIELDED),
+                false => send(gateway, party, client, event).await,
+            };
             (lease, sent)
         }
     });

@@ -61,11 +61,10 @@ pub async fn erase(
             found.ok_or(EraseFault::NotFound)?
         }
     };
-    let mut subjects = erasures::subjects_of(pool, subject).await?;
-    if subjects.is_empty() {
+    let person = erasures::person_of(pool, subject).await?;
+    if person.subjects.is_empty() {
         return Err(EraseFault::NotFound);
     }
-    subjects.extend(erasures::held_about(pool, &subjects).await?);
     let mut erasure = Erasure {
         id: gateway.id(),
         subject,
@@ -74,17 +73,14 @@ pub async fn erase(
         outcome: "restricted",
         keys_destroyed: 0,
     };
-    let hold = erasures::hold(pool, &subjects).await?;
+    let hold = erasures::hold(pool, &person.subjects).await?;
     if hold.is_none() {
         // Keys first: if we die here, asking again finishes the rest, and what is left cannot be read anyway.
-        let mut destroyed = 0;
-        for subject in &subjects {
-            destroyed += vault_keys::destroy(&gateway.journal.vault, *subject).await?;
-        }
+        let destroyed = vault_keys::destroy(&gateway.journal.vault, &person.keys, &person.subjects).await?;
         erasure.outcome = "erased";
         erasure.keys_destroyed = destroyed as i32;
     }
-    let forget: &[Uuid] = if hold.is_none() { &subjects } else { &[] };
+    let forget = Some(&person).filter(|_| hold.is_none());
     erasures::record(pool, &erasure, forget, gateway.now()).await?;
     let statement = serde_json::json!({"erasure": erasure.id, "basis": erasure.basis, "officers": erasure.officers,
         "outcome": erasure.outcome, "keys_destroyed": erasure.keys_destroyed});

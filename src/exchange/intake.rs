@@ -5,16 +5,22 @@
 
 use super::{
     Gateway,
+    actions::{self, Action},
     caller::{Caller, barred_problem},
 };
 use crate::{
-    domain::{facts::Effect, identifiers::ascii_digits, names},
+    domain::{
+        calendars::HijriDate,
+        facts::{Effect, FactKind, Link},
+        identifiers::ascii_digits,
+        names,
+    },
     ledger::receipt::Receipt,
     message::{
         event::Attributes,
         problem::{Fault, Problem, ProblemKind},
     },
-    schema::catalogue::{About, Direction, How, Level, MessageType, Scope},
+    schema::catalogue::{self, About, Direction, How, Level, MessageType, Scope},
     store::{
         access::Spend,
         journal::{Answer, Intent, Links, SubjectKind},
@@ -60,6 +66,8 @@ pub struct Taken {
     pub receipt: Box<Receipt>,
     /// Whether it was stored before.
     pub repeat: bool,
+    /// What the sender may usually say next.
+    pub actions: Vec<Action>,
 }
 
 /// Takes one message; `spends` is what this item uses up (the request's nonce, for a single message).
@@ -75,12 +83,23 @@ pub async fn take(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Sp
         answer = gateway.queue.submit(intent).await.map_err(|fault| Box::new(gateway.not_stored(fault)))?;
     }
     match answer {
-        Answer::Stored { receipt, outcome, problem, pairwise, repeat } => {
+        Answer::Stored { receipt, outcome, problem, pairwise, state, repeat } => {
             if outcome != Outcome::Applied && !repeat {
                 // The id of the message is the error id of its answer.
                 tracing::info!(error_id = %receipt.message, outcome = outcome.as_str(), "a message was not applied");
             }
-            Ok(Taken { outcome, faults: read_faults(problem.as_deref()), placement: pairwise, receipt, repeat })
+            let actions = match &state {
+                Some(state) => actions::usual(gateway, state, &caller.client().authorities, caller.is_home()),
+                None => Vec::new(),
+            };
+            Ok(Taken {
+                outcome,
+                faults: read_faults(problem.as_deref()),
+                placement: pairwise,
+                receipt,
+                repeat,
+                actions,
+            })
         }
         Answer::Conflict => Err(Box::new(gateway.problem(ProblemKind::DuplicateIdOtherBytes))),
         Answer::Replayed => Err(Box::new(gateway.problem(ProblemKind::ReplayedNonce))),
@@ -174,7 +193,7 @@ fn admission(
     }
     let direction_fits = match message.direction {
         Direction::Both => true,
-        Direction::HomeToPartner => caller.is_home(),
+        Direction::HomeToPartner | Direction::Domestic => caller.is_home(),
         Direction::PartnerToHome => !caller.is_home(),
     };
     if !direction_fits || !message.sent_by(authority) {
@@ -219,6 +238,7 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Sp
     let asserted_at = attributes.map(|a| a.time).filter(|time| sane(*time)).unwrap_or_else(|| gateway.now());
     let home = gateway.parties.home.code();
     let told = if caller.is_home() { corridor.as_str() } else { home };
+    let is_told = message.is_none_or(|message| !message.recipients.is_empty());
     let authority = text("authority").unwrap_or_default();
     let counts = outcome != Outcome::Refused;
     Intent {
@@ -236,16 +256,14 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Sp
         evidence: caller.evidence().to_vec(),
         asserted_at,
         revision: attributes.and_then(|a| a.revision),
-        effects: message
-            .filter(|_| counts)
-            .map(|m| effects(gateway, m, party, &event, data, authority))
-            .unwrap_or_default(),
+        effects: message.filter(|_| counts).map(|m| effects(gateway, m, party, &corridor, &event)).unwrap_or_default(),
         links: message.filter(|_| counts).and_then(|m| links(gateway, m, party, &corridor, data)),
+        decision: None,
         retention: message.map_or("refused", |m| &m.retention).to_owned(),
         terms: if counts { terms(gateway, data) } else { Vec::new() },
         problem: (!faults.is_empty()).then(|| write_faults(&faults)),
         outcome,
-        recipients: vec![told.to_owned()],
+        recipients: if is_told { vec![told.to_owned()] } else { Vec::new() },
         parties: vec![home.to_owned(), corridor.clone()],
         urgency: message.map_or(9, |m| m.urgency),
         spends,
@@ -264,23 +282,32 @@ fn sane(time: OffsetDateTime) -> bool {
     (1900..=2200).contains(&time.year())
 }
 
-fn effects(
+pub(super) fn effects(
     gateway: &Gateway,
     message: &MessageType,
     party: &str,
+    corridor: &str,
     event: &Value,
-    data: &Value,
-    authority: &str,
 ) -> Vec<Effect> {
+    let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (authority, source) = (text("authority"), text("source"));
+    let data = event.get("data").unwrap_or(&Value::Null);
     let at = |pointer: &String| data.pointer(pointer).and_then(Value::as_str);
+    let zone = gateway.parties.party(corridor).map_or(time::UtcOffset::UTC, |party| party.zone);
+    let case = gateway.schemas.links_of(message.about).filter(|link| link.kind == gateway.schemas.case_kind);
+    let case = case.filter_map(|link| link_token(gateway, link, party, corridor, data)).next();
     let mut effects: Vec<Effect> = message
         .facts
         .iter()
+        .filter(|fact| fact.applies(data))
         .filter_map(|fact| {
             let value = fact.is.as_deref().or_else(|| fact.value.as_ref().and_then(at))?.to_owned();
-            let time = fact.at.as_ref().and_then(at).and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
-            Some(Effect::Status { kind: fact.kind, value, at: time.filter(|t| sane(*t)), owner: true })
+            let time = fact.at.iter().find_map(at).and_then(|text| instant(text, zone)).filter(|time| sane(*time));
+            let case = if fact.case { case } else { None };
+            Some(Effect::Status { kind: fact.kind, value, at: time, owner: fact.owned_by(authority), case })
         })
+        // When something expires is nothing without the moment.
+        .filter(|effect| !matches!(effect, Effect::Status { kind: FactKind::PermitExpiry, at: None, .. }))
         .collect();
     for (_, field, value) in gateway.schemas.fields_in(data) {
         let Some(path) = field.number else { continue };
@@ -288,31 +315,64 @@ fn effects(
         let digest = gateway.journal.tokens.token("field", &[&path.to_be_bytes(), value.as_bytes()]);
         effects.push(Effect::Field { path, digest, owner: field.owned_by(authority) });
     }
-    let source = event.get("source").and_then(Value::as_str).unwrap_or_default();
     if let Some(id) = message.invalidates.as_ref().and_then(at) {
         effects.push(Effect::Invalidate { target: tag(gateway, party, source, id) });
     }
     effects
 }
 
-fn links(gateway: &Gateway, message: &MessageType, party: &str, corridor: &str, data: &Value) -> Option<Links> {
+/// An instant, or the end of a day in a zone, Gregorian or Hijri.
+fn instant(text: &str, zone: time::UtcOffset) -> Option<OffsetDateTime> {
+    if let Ok(instant) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Some(instant);
+    }
+    let gregorian = time::Date::parse(text, time::macros::format_description!("[year]-[month]-[day]")).ok();
+    // Years of both calendars are four digits: what lies before any Gregorian date in use is Hijri.
+    let day = match gregorian.filter(|day| day.year() > 1_700) {
+        Some(day) => day,
+        None => HijriDate::parse(text)?.gregorian()?,
+    };
+    Some(day.with_time(time::macros::time!(23:59:59)).assume_offset(zone))
+}
+
+fn link_token(
+    gateway: &Gateway,
+    link: &catalogue::Link,
+    party: &str,
+    corridor: &str,
+    data: &Value,
+) -> Option<[u8; 16]> {
+    let value = normal(data.pointer(&link.pointer)?.as_str()?);
+    let scope = match link.scope {
+        Scope::Corridor => corridor.to_owned(),
+        Scope::Party => format!("{corridor}/{party}"),
+    };
+    Some(gateway.journal.tokens.token("link", &[scope.as_bytes(), link.kind.as_bytes(), value.as_bytes()]))
+}
+
+pub(super) fn links(
+    gateway: &Gateway,
+    message: &MessageType,
+    party: &str,
+    corridor: &str,
+    data: &Value,
+) -> Option<Links> {
     let kind = match message.about {
         About::Placement => SubjectKind::Placement,
         About::JobOrder => SubjectKind::JobOrder,
+        About::Crisis => SubjectKind::Crisis,
         About::None => return None,
     };
-    let token = |link: &crate::schema::catalogue::Link| {
-        let value = normal(data.pointer(&link.pointer)?.as_str()?);
-        let scope = match link.scope {
-            Scope::Corridor => corridor.to_owned(),
-            Scope::Party => format!("{corridor}/{party}"),
-        };
-        Some(gateway.journal.tokens.token("link", &[scope.as_bytes(), link.kind.as_bytes(), value.as_bytes()]))
+    let id = |pointer| data.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let link = |link: &catalogue::Link| {
+        Some(Link { token: link_token(gateway, link, party, corridor, data)?, reach: link.reach })
     };
     Some(Links {
         kind,
-        pairwise: data.pointer("/placement/id").and_then(Value::as_str).map(str::to_owned),
-        tokens: gateway.schemas.links_of(message.about).filter_map(token).collect(),
+        pairwise: id("/placement/id"),
+        worker: id("/placement/worker"),
+        follows: None,
+        links: gateway.schemas.links_of(message.about).filter_map(link).collect(),
         identifies: message.identifies,
     })
 }

@@ -5,11 +5,12 @@
 
 use super::{Gateway, caller::Caller, intake};
 use crate::{
+    domain::facts::Welfare,
     message::problem::{Problem, ProblemKind},
     store::{
         StoreFault, deliveries,
         journal::settlement::{Settlement, Verdict},
-        messages::{self, Stored},
+        messages::{self, KnownAs, Stored},
     },
 };
 use serde_json::Value;
@@ -79,11 +80,16 @@ pub async fn acknowledge(gateway: &Gateway, caller: &Caller, cursor: i64, body: 
         return Err(Box::new(gateway.problem(ProblemKind::NothingToAcknowledge)));
     }
     let rows = deliveries::waiting_up_to(pool, party.code(), &types, cursor).await.map_err(away)?;
+    // What is kept back was not given: the acknowledgement does not cover it.
+    let ids: Vec<uuid::Uuid> = rows.iter().map(|(_, message)| *message).collect();
+    let kept =
+        if is_partner(gateway, party.code()) { shielded(gateway, &ids).await.map_err(away)? } else { Vec::new() };
     let mut answer = caller.evidence().to_vec();
     answer.push(b'\n');
     answer.extend_from_slice(body);
     let settlements: Vec<Settlement> = rows
         .into_iter()
+        .filter(|(_, message)| !kept.contains(message))
         .map(|(seq, _)| Settlement {
             party: party.code().to_owned(),
             seq,
@@ -118,17 +124,32 @@ pub async fn events_for(
     let stored = messages::open(&journal.channel, &journal.vault, &journal.kek, ids).await?;
     let subjects: Vec<_> = stored.iter().filter_map(|one| one.subject).collect();
     let pairwise = messages::pairwise(&journal.channel, party, &subjects).await?;
+    let shielded = if is_partner(gateway, party) { shielded(gateway, ids).await? } else { Vec::new() };
+    let stored: Vec<Stored> = stored.into_iter().filter(|one| !shielded.contains(&one.id)).collect();
     let withdrawn: Vec<(uuid::Uuid, Vec<u8>)> = stored.iter().filter_map(|one| withdraws(gateway, one)).collect();
     let tags: Vec<Vec<u8>> = withdrawn.iter().map(|(_, tag)| tag.clone()).collect();
     let known = if tags.is_empty() { HashMap::new() } else { messages::by_tags(&journal.channel, &tags).await? };
     Ok(stored
         .into_iter()
         .filter_map(|one| {
-            let placement = one.subject.and_then(|subject| pairwise.get(&subject)).map(String::as_str);
+            let placement = one.subject.and_then(|subject| pairwise.get(&subject));
             let target = withdrawn.iter().find(|(id, _)| *id == one.id).and_then(|(_, tag)| known.get(tag));
             Some((one.id, event_for(gateway, party, &one, placement, target)?))
         })
         .collect())
+}
+
+fn is_partner(gateway: &Gateway, party: &str) -> bool {
+    gateway.parties.partners.contains_key(party)
+}
+
+/// Messages about somebody at risk or in a shelter, by which fewer than two officers stand: nothing of them goes to a partner.
+///
+/// # Errors
+/// [`StoreFault`].
+pub async fn shielded(gateway: &Gateway, ids: &[uuid::Uuid]) -> Result<Vec<uuid::Uuid>, StoreFault> {
+    let shielded = Welfare::ALL.iter().filter(|welfare| welfare.shielded()).map(ToString::to_string);
+    messages::shielded(&gateway.journal.channel, ids, &shielded.collect::<Vec<String>>()).await
 }
 
 /// The tag of the message that this one withdraws.
@@ -143,7 +164,7 @@ fn event_for(
     gateway: &Gateway,
     party: &str,
     stored: &Stored,
-    placement: Option<&str>,
+    known_as: Option<&KnownAs>,
     withdrawn: Option<&uuid::Uuid>,
 ) -> Option<Value> {
     let mut event: Value = serde_json::from_slice(stored.event.as_ref()?).ok()?;
@@ -165,8 +186,11 @@ fn event_for(
         // The recipient knows the withdrawn message by our id of it.
         *data.pointer_mut(pointer)? = withdrawn.map_or_else(|| "not received".into(), |id| id.to_string().into());
     }
-    if let Some(id) = placement {
-        data["placement"] = serde_json::json!({"id": id});
+    if let Some(known_as) = known_as {
+        data["placement"] = serde_json::json!({"id": known_as.placement});
+        if let Some(worker) = &known_as.worker {
+            data["placement"]["worker"] = worker.clone().into();
+        }
     }
     Some(event)
 }

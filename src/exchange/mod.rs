@@ -1,10 +1,14 @@
-//! The use cases, one file each: who is calling, taking messages in, telling parties, asking them, answering officers.
+//! The use cases, one file each: who is calling, taking messages in, telling parties, asking them, reminding them, answering
+//! officers and taking their decisions.
 //!
 //! Everything above (HTTP, pages, commands) goes through here; everything here goes through [`crate::store`] and
 //! [`crate::client`]. It knows no HTTP framework and no country.
 
+pub mod actions;
 pub mod caller;
 pub mod crl_grace;
+pub mod deadlines;
+pub mod decide;
 pub mod deliver;
 pub mod erase;
 pub mod evidence;
@@ -16,13 +20,17 @@ pub mod query;
 pub mod tokens;
 
 use crate::{
-    domain::clock::{Clock, Random, uuid_v7},
+    domain::{
+        clock::{Clock, Random, uuid_v7},
+        deadlines::ClockRule,
+        fold::FoldRules,
+    },
     message::problem::{Problem, ProblemKind},
-    partner::{Parties, formats::Formats},
-    schema::Schemas,
+    partner::{Parties, Party, formats::Formats},
+    schema::{Schemas, catalogue::ClockEntry},
     store::{
         StoreFault, access,
-        journal::{Journal, JournalFault, JournalHandle},
+        journal::{CorridorRules, Journal, JournalFault, JournalHandle},
     },
     trust::{
         anchors::TrustStore,
@@ -107,6 +115,34 @@ impl Gateway {
     pub fn policy(&self, corridor: &str) -> [u8; 32] {
         self.policies.get(corridor).copied().unwrap_or_default()
     }
+}
+
+/// The rules by which each corridor's messages are folded, from the catalogue and the partner's folder.
+pub fn rules(schemas: &Schemas, parties: &Parties) -> HashMap<String, CorridorRules> {
+    let corridor = |(code, partner): (&String, &Arc<Party>)| {
+        let terms = |name: &str| partner.profile.clock.iter().find(|terms| terms.name == name);
+        let clock = |entry: &ClockEntry| {
+            let own = terms(&entry.name);
+            let own_due = own.and_then(|own| own.due);
+            Some(ClockRule {
+                name: entry.name.clone(),
+                starts: entry.starts.clone(),
+                stops: entry.stops.clone(),
+                ever: entry.ever,
+                beyond: entry.beyond,
+                due: if entry.corridor { own_due? } else { own_due.or(entry.due)? },
+                alarm: own.and_then(|own| own.alarm).or(entry.alarm),
+                waits_on: entry.waits_on,
+            })
+        };
+        let fold = FoldRules {
+            contract_fields: schemas.contract_fields.clone(),
+            cut_over: partner.profile.cut_over.map(|day| day.midnight().assume_offset(partner.zone)),
+        };
+        let clocks = schemas.clocks.iter().filter_map(clock).collect();
+        (code.clone(), CorridorRules { fold, clocks, calendars: None })
+    };
+    parties.partners.iter().map(corridor).collect()
 }
 
 /// Whether two officers are named and are not the same one.

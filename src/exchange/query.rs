@@ -1,26 +1,31 @@
 //! "Where is this worker now": the ministry's questions. Each is asked for a stated purpose; the purpose decides which fields
 //! are shown; the disclosure is on record before the answer leaves.
 
-use super::{Gateway, intake};
+use super::{
+    Gateway,
+    decide::{self, Decided, Verdict},
+    intake,
+};
 use crate::{
     access::Officer,
     domain::{
-        facts::Assertion,
-        fold::{State, fold},
+        arrange::arrange,
+        facts::{Assertion, FactKind},
+        fold::{Standing, State, fold_among, registration_before},
     },
     message::{
         event::Attributes,
         problem::{Problem, ProblemKind},
     },
-    schema::catalogue::{How, Purpose},
+    schema::catalogue::{Class, How, Purpose},
     store::{
         StoreFault, messages,
-        query::{self, Lookup, PlacementRow, Step},
+        query::{self, ClockRow, Lookup, PlacementRow, Reading, Step},
     },
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 pub use crate::store::query::Filter;
@@ -80,7 +85,8 @@ impl<'g> Inquiry<'g> {
         }
         filter.term = employer.map(|value| self.gateway.journal.tokens.term("employer", &intake::normal(value)));
         let home = self.gateway.parties.home.code();
-        let rows = query::list(&self.gateway.journal.channel, home, &filter, limit + 1).await;
+        let reading = reading(self.gateway);
+        let rows = query::list(&self.gateway.journal.channel, home, &filter, &reading, limit + 1).await;
         let mut rows = rows.map_err(|fault| self.away(&fault))?;
         let more = rows.len() as i64 > limit;
         rows.truncate(limit as usize);
@@ -124,7 +130,8 @@ impl<'g> Inquiry<'g> {
         let hits = query::by_terms(pool, &terms, CANDIDATES).await.map_err(|fault| self.away(&fault))?;
         let ids: Vec<Uuid> = hits.iter().filter(|(_, hits)| *hits >= needed).map(|(id, _)| *id).collect();
         let filter = Filter { ids: Some(ids.clone()), ..Filter::default() };
-        let rows = query::list(pool, self.gateway.parties.home.code(), &filter, CANDIDATES).await;
+        let rows =
+            query::list(pool, self.gateway.parties.home.code(), &filter, &reading(self.gateway), CANDIDATES).await;
         let mut rows = rows.map_err(|fault| self.away(&fault))?;
         rows.sort_by_key(|row| ids.iter().position(|id| *id == row.id));
         if !self.purpose.bulk && rows.len() > 1 {
@@ -143,22 +150,45 @@ impl<'g> Inquiry<'g> {
         let row = self.find(id).await?;
         let now = self.gateway.now();
         let until = as_known_at.unwrap_or(now);
-        let steps = self.history(row.id, until).await?;
-        let applied = |step: &&Step| step.outcome == "applied";
-        let assertions: Vec<Assertion> = steps.iter().filter(applied).map(|step| step.assertion.clone()).collect();
-        let state = fold(&assertions);
+        let all = self.history(row.id, until).await?;
+        let everything: Vec<&Step> = all.iter().collect();
+        let (state, steps) = self.standing(&row, &everything);
         let (fields, shown) = self.fields(&steps, &state).await?;
         let mut whole = self.summary(&row);
         self.put_state(&mut whole, &state, &steps, until);
         whole["as_of"] = rfc3339(until);
         whole["fields"] = fields;
         if self.purpose.facts.is_none() {
-            whole["deadlines"] = self.deadlines(&steps, until);
+            whole["deadlines"] = self.deadlines(&row, until).await?;
+            whole["substituted"] = self.substituted(&state);
         }
-        whole["partner_knows"] = self.partner_knows(&row, &steps, until).await?;
+        let bars = state.facts.get(&FactKind::Absence).and_then(|one| registration_before(&state, one.at));
+        if let Some(bars) = bars.filter(|_| self.purpose.class >= Class::S3) {
+            whole["absence_barred_by"] = json!({"registered_at": rfc3339(bars.at), "message": bars.source.message});
+        }
+        whole["partner_knows"] = self.partner_knows(&row, &everything, until).await?;
+        whole["other_placements"] = self.others(&row).await?;
         let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
         self.disclose(std::slice::from_ref(&row), &shown).await?;
         Ok(whole)
+    }
+
+    /// The state of a placement by some of the messages around it, and those of them that belong to it.
+    fn standing<'s>(&self, row: &PlacementRow, known: &[&'s Step]) -> (State, Vec<&'s Step>) {
+        let counts = |step: &&&Step| step.outcome != "refused";
+        let steps: Vec<&Step> = known.iter().filter(counts).copied().collect();
+        let said: Vec<Assertion> = steps.iter().map(|step| step.assertion.clone()).collect();
+        let anchor = |n: &usize| row.anchor.as_deref() == Some(&said[*n].tag[..]);
+        let arranged = arrange(&said);
+        let placements = || arranged.workers.iter().flat_map(|worker| &worker.placements);
+        // Before the message that stands for it was known, it is where most of what is known of it is.
+        let own = placements().find(|one| one.members.iter().any(anchor));
+        let here = |one: &&crate::domain::arrange::Placement| one.members.iter().filter(|n| steps[**n].here).count();
+        let own = own.or_else(|| placements().filter(|one| here(one) > 0).max_by_key(here));
+        let members = own.map(|one| one.members.as_slice()).unwrap_or_default();
+        let rules = &self.gateway.journal.rules_of(&row.corridor).fold;
+        let state = fold_among(&Standing::of(&said), members.iter().map(|n| &said[*n]), rules);
+        (state, members.iter().map(|n| steps[*n]).collect())
     }
 
     /// Every message about a placement, oldest first.
@@ -168,7 +198,8 @@ impl<'g> Inquiry<'g> {
     pub async fn timeline(&self, id: &str) -> Outcome<Value> {
         let row = self.find(id).await?;
         let steps = self.history(row.id, self.gateway.now()).await?;
-        let steps: Vec<Value> = steps.iter().filter(|step| self.may_see(step)).map(|step| self.step(step)).collect();
+        let shown = |step: &&Step| step.here && self.may_see(step);
+        let steps: Vec<Value> = steps.iter().filter(shown).map(|step| self.step(step)).collect();
         self.disclose(std::slice::from_ref(&row), &["timeline"]).await?;
         Ok(json!({"id": row.id, "steps": steps}))
     }
@@ -182,7 +213,7 @@ impl<'g> Inquiry<'g> {
         let counts = query::counts(&self.gateway.journal.channel).await.map_err(|fault| self.away(&fault))?;
         let mut corridors: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
         for (corridor, stage, count) in counts {
-            let hide = self.purpose.class == crate::schema::catalogue::Class::S0 && count < SMALLEST_CELL;
+            let hide = self.purpose.class == Class::S0 && count < SMALLEST_CELL;
             let count = if hide { json!(format!("<{SMALLEST_CELL}")) } else { json!(count) };
             corridors.entry(corridor).or_default().insert(stage, count);
         }
@@ -198,10 +229,14 @@ impl<'g> Inquiry<'g> {
     pub async fn changes(&self, after: i64, limit: i64) -> Outcome<(Vec<Value>, i64)> {
         self.bulk()?;
         let home = self.gateway.parties.home.code();
-        let rows = query::changes(&self.gateway.journal.channel, home, after, limit).await;
-        let rows = rows.map_err(|fault| self.away(&fault))?;
+        let pool = &self.gateway.journal.channel;
+        let changed = query::changes(pool, after, limit).await.map_err(|fault| self.away(&fault))?;
+        let next = changed.last().map_or(after, |(change, _)| *change);
+        let filter = Filter { ids: Some(changed.into_iter().map(|(_, id)| id).collect()), ..Filter::default() };
+        let rows = query::list(pool, home, &filter, &reading(self.gateway), limit).await;
+        let mut rows = rows.map_err(|fault| self.away(&fault))?;
+        rows.sort_by_key(|row| row.change);
         self.disclose(&rows, &["stage", "stay"]).await?;
-        let next = rows.last().map_or(after, |row| row.change);
         Ok((rows.iter().map(|row| self.summary(row)).collect(), next))
     }
 
@@ -218,6 +253,14 @@ impl<'g> Inquiry<'g> {
         Ok(rows.into_iter().map(one).collect())
     }
 
+    /// The officer's decision about a message that waits.
+    ///
+    /// # Errors
+    /// As [`decide::decide`].
+    pub async fn decide(&self, verdict: &Verdict) -> Outcome<Decided> {
+        decide::decide(self.gateway, &self.officer, self.purpose, verdict).await
+    }
+
     async fn find(&self, id: &str) -> Outcome<PlacementRow> {
         let pool = &self.gateway.journal.channel;
         let home = self.gateway.parties.home.code();
@@ -227,7 +270,8 @@ impl<'g> Inquiry<'g> {
             Err(_) => query::by_pairwise(pool, home, id).await.map_err(|fault| self.away(&fault))?,
         };
         let filter = Filter { ids: Some(vec![id.ok_or_else(not_found)?]), ..Filter::default() };
-        let rows = query::list(pool, home, &filter, 1).await.map_err(|fault| self.away(&fault))?;
+        let rows =
+            query::list(pool, home, &filter, &reading(self.gateway), 1).await.map_err(|fault| self.away(&fault))?;
         rows.into_iter().next().ok_or_else(not_found)
     }
 
@@ -238,8 +282,8 @@ impl<'g> Inquiry<'g> {
     /// The placement as its row has it.
     fn summary(&self, row: &PlacementRow) -> Value {
         let mut value = json!({"id": row.id, "home_id": row.pairwise, "corridor": row.corridor, "stage": row.stage,
-            "stay": row.stay, "provisional": row.provisional, "exceptions": row.exceptions,
-            "first_heard_of": rfc3339(row.opened_at), "updated_at": rfc3339(row.updated_at)});
+            "stay": row.stay, "provisional": row.provisional, "exceptions": row.exceptions, "worker": row.worker,
+            "first_heard_of": rfc3339(row.opened_at), "last_heard_of": row.heard_at.map(rfc3339), "updated_at": rfc3339(row.updated_at)});
         if self.purpose.welfare {
             value["welfare"] = row.welfare.clone().into();
         }
@@ -251,11 +295,10 @@ impl<'g> Inquiry<'g> {
         value
     }
 
-    fn put_state(&self, whole: &mut Value, state: &State, steps: &[Step], until: OffsetDateTime) {
+    fn put_state(&self, whole: &mut Value, state: &State, steps: &[&Step], until: OffsetDateTime) {
         if self.purpose.facts.is_none() {
             whole["stage"] = state.stage.as_str().into();
-            whole["stay"] = state.stay.as_str().into();
-            whole["exceptions"] = state.exceptions.iter().map(|one| one.as_str()).collect();
+            whole["stay"] = state.stay_at(until).as_str().into();
         }
         if self.purpose.welfare {
             whole["welfare"] = state.welfare.as_str().into();
@@ -272,10 +315,37 @@ impl<'g> Inquiry<'g> {
             (kind.as_str().to_owned(), said)
         });
         whole["facts"] = Value::Object(facts.collect());
+        if self.purpose.class >= Class::S3 {
+            let case = |tag: &[u8; 16]| {
+                let facts = state.cases[tag].iter().map(|(kind, fact)| {
+                    (
+                        kind.as_str().to_owned(),
+                        json!({"value": fact.value, "at": rfc3339(fact.at), "message": fact.source.message}),
+                    )
+                });
+                json!({"status": state.case_status(tag).map(|status| status.as_str()), "facts": Value::Object(facts.collect())})
+            };
+            whole["cases"] = state.cases.keys().map(case).collect();
+        }
+    }
+
+    /// Pointers of the fields in which the registered contract is not the endorsed one.
+    fn substituted(&self, state: &State) -> Value {
+        let fields = self.gateway.schemas.fields().iter();
+        let differs = |number: Option<u16>| number.is_some_and(|number| state.substituted.contains(&number));
+        fields.filter(|(_, field)| differs(field.number)).map(|(pointer, _)| pointer.as_str()).collect()
+    }
+
+    /// Other placements of the same worker.
+    async fn others(&self, row: &PlacementRow) -> Outcome<Value> {
+        let Some(worker) = row.worker else { return Ok(json!([])) };
+        let found =
+            query::placements_of(&self.gateway.journal.channel, worker).await.map_err(|fault| self.away(&fault))?;
+        Ok(found.into_iter().filter(|id| *id != row.id).map(|id| json!(id)).collect())
     }
 
     /// Every field the purpose shows: its value in force, who says so and when; differing values of others as claims.
-    async fn fields(&self, steps: &[Step], state: &State) -> Outcome<(Value, Vec<String>)> {
+    async fn fields(&self, steps: &[&Step], state: &State) -> Outcome<(Value, Vec<String>)> {
         let journal = &self.gateway.journal;
         let schemas = &self.gateway.schemas;
         let ids: Vec<Uuid> = steps.iter().filter(|step| step.outcome == "applied").map(|step| step.message).collect();
@@ -322,42 +392,76 @@ impl<'g> Inquiry<'g> {
         Ok((Value::Object(fields.into_iter().collect()), shown))
     }
 
-    /// Answers that are still due. Hours are counted around the clock.
-    fn deadlines(&self, steps: &[Step], now: OffsetDateTime) -> Value {
+    /// Clocks that run, with who is waited for.
+    async fn deadlines(&self, row: &PlacementRow, now: OffsetDateTime) -> Outcome<Value> {
+        let clocks = query::clocks(&self.gateway.journal.channel, row.id).await.map_err(|fault| self.away(&fault))?;
+        Ok(clocks.iter().filter_map(|clock| self.clock(clock, now)).collect())
+    }
+
+    fn clock(&self, clock: &ClockRow, now: OffsetDateTime) -> Option<Value> {
         let schemas = &self.gateway.schemas;
-        let open = steps.iter().filter(|step| step.outcome == "applied").filter_map(|step| {
-            let message = schemas.message(&step.type_name)?;
-            let (reply, hours) = (message.reply.as_ref()?, message.deadline_hours?);
-            let reply = schemas.messages().find(|one| one.code == *reply)?;
-            if steps.iter().any(|other| other.type_name == reply.name && other.outcome == "applied") {
-                return None;
-            }
-            let due = step.received_at + Duration::hours(hours.into());
-            Some(json!({"waits_for": reply.name, "from": reply.senders, "since": rfc3339(step.received_at),
-                "due_at": rfc3339(due), "overdue": due < now}))
-        });
-        open.collect()
+        let entry = schemas.clocks.iter().find(|one| one.name == clock.name)?;
+        let types = schemas.messages().filter(|one| one.code == entry.waits_for);
+        let mut senders: Vec<&str> = types.flat_map(|one| &one.senders).map(String::as_str).collect();
+        senders.sort_unstable();
+        senders.dedup();
+        let safety = schemas.messages().any(|one| one.code == entry.code && one.safety);
+        if safety && self.purpose.class < Class::S3 {
+            return None;
+        }
+        Some(
+            json!({"clock": clock.name, "waits_for": entry.waits_for, "from": senders, "since": rfc3339(clock.started_at),
+            "due_at": rfc3339(clock.due_at), "alarm_at": rfc3339(clock.alarm_at), "overdue": clock.due_at < now,
+            "exception": (clock.alarm_at <= now).then_some(&entry.exception)}),
+        )
+    }
+
+    /// Open work items, oldest first: which exception, whose work, since when.
+    ///
+    /// # Errors
+    /// `purpose-missing`; `service-unavailable`.
+    pub async fn work_items(&self, corridor: Option<&str>, kind: Option<&str>, limit: i64) -> Outcome<Vec<Value>> {
+        self.bulk()?;
+        let now = self.gateway.now();
+        let pool = &self.gateway.journal.channel;
+        let items = query::work_items(pool, corridor, kind, &reading(self.gateway), limit).await;
+        let items = items.map_err(|fault| self.away(&fault))?;
+        let schemas = &self.gateway.schemas;
+        let one = |item: &query::WorkItem| {
+            let clock = item.clock.as_ref().and_then(|name| schemas.clocks.iter().find(|clock| clock.name == *name));
+            let entry = schemas.exceptions.iter().find(|entry| entry.kind == item.kind);
+            json!({"placement": item.subject, "corridor": item.corridor, "exception": item.kind, "clock": item.clock,
+                "owner": clock.map(|clock| &clock.owner).or(entry.map(|entry| &entry.owner)),
+                "opened_at": rfc3339(item.opened_at), "age_s": (now - item.opened_at).whole_seconds().max(0)})
+        };
+        let shown = |item: &&query::WorkItem| {
+            let clock = item.clock.as_ref().and_then(|name| schemas.clocks.iter().find(|clock| clock.name == *name));
+            let safety = clock.is_some_and(|clock| schemas.messages().any(|one| one.code == clock.code && one.safety));
+            !safety || self.purpose.class >= Class::S3
+        };
+        let listed: Vec<Value> = items.iter().filter(shown).map(one).collect();
+        self.disclose(&[], &["exceptions"]).await?;
+        Ok(listed)
     }
 
     /// The state that the partner could know: what it said itself and what it had been told.
-    async fn partner_knows(&self, row: &PlacementRow, steps: &[Step], until: OffsetDateTime) -> Outcome<Value> {
+    async fn partner_knows(&self, row: &PlacementRow, steps: &[&Step], until: OffsetDateTime) -> Outcome<Value> {
         let ids: Vec<Uuid> = steps.iter().map(|step| step.message).collect();
         let told = query::told_until(&self.gateway.journal.channel, &row.corridor, &ids, until).await;
         let told = told.map_err(|fault| self.away(&fault))?;
-        let knows =
-            |step: &&Step| step.outcome == "applied" && (step.party == row.corridor || told.contains(&step.message));
-        let known: Vec<Assertion> = steps.iter().filter(knows).map(|step| step.assertion.clone()).collect();
-        let state = fold(&known);
         if self.purpose.facts.is_some() {
             return Ok(Value::Null);
         }
-        Ok(json!({"stage": state.stage.as_str(), "stay": state.stay.as_str(), "messages": known.len()}))
+        let knows = |step: &&&Step| step.party == row.corridor || told.contains(&step.message);
+        let known: Vec<&Step> = steps.iter().filter(knows).copied().collect();
+        let (state, own) = self.standing(row, &known);
+        Ok(json!({"stage": state.stage.as_str(), "stay": state.stay_at(until).as_str(), "messages": own.len()}))
     }
 
     /// A message about protection is for those who may see the class of its fields.
     fn may_see(&self, step: &Step) -> bool {
         let message = self.gateway.schemas.message(&step.type_name);
-        !message.is_some_and(|message| message.safety) || self.purpose.class >= crate::schema::catalogue::Class::S3
+        !message.is_some_and(|message| message.safety) || self.purpose.class >= Class::S3
     }
 
     fn step(&self, step: &Step) -> Value {
@@ -391,6 +495,16 @@ impl<'g> Inquiry<'g> {
 
     fn away(&self, fault: &StoreFault) -> Box<Problem> {
         Box::new(self.gateway.unavailable(fault))
+    }
+}
+
+/// The day of a reading, with the exceptions that clocks open.
+pub fn reading(gateway: &Gateway) -> Reading {
+    let clocks = &gateway.schemas.clocks;
+    Reading {
+        now: gateway.now(),
+        clocks: clocks.iter().map(|clock| clock.name.clone()).collect(),
+        exceptions: clocks.iter().map(|clock| clock.exception.clone()).collect(),
     }
 }
 

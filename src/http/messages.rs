@@ -96,6 +96,9 @@ pub(super) fn item_answer(taken: Result<Taken, Box<Problem>>) -> Result<(StatusC
     if !taken.faults.is_empty() {
         value["violations"] = taken.faults.iter().map(|fault| fault.to_json()).collect();
     }
+    if !taken.actions.is_empty() {
+        value["actions"] = serde_json::to_value(&taken.actions).unwrap_or_default();
+    }
     Ok((if taken.repeat { StatusCode::OK } else { StatusCode::CREATED }, value))
 }
 

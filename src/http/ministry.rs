@@ -6,9 +6,9 @@
 use super::answer::{Refusal, json};
 use crate::{
     access::Issuer,
-    domain::facts::{Exception, Stage, Stay, Welfare},
+    domain::facts::{Stage, Stay, Welfare},
     exchange::{
-        Gateway,
+        Gateway, decide,
         query::{self, Filter, Inquiry},
     },
     message::{problem::ProblemKind, strict_json},
@@ -23,7 +23,7 @@ use axum::{
 };
 use serde_json::json as object;
 use std::{collections::HashMap, sync::Arc};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// What the routes share.
 pub struct Ministry {
@@ -45,6 +45,8 @@ pub fn router(ministry: Arc<Ministry>) -> Router {
         .route("/api/v1/stats", get(stats))
         .route("/api/v1/changes", get(changes))
         .route("/api/v1/held", get(held))
+        .route("/api/v1/exceptions", get(exceptions))
+        .route("/api/v1/decisions", post(decide_on))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(64 << 10))
@@ -169,8 +171,11 @@ async fn list(State(ministry): Shared, mut asking: Asking) -> Result<Response, R
         stage: asking.word(gateway, "stage", &words(Stage::ALL, Stage::as_str))?,
         stay: asking.word(gateway, "stay", &words(Stay::ALL, Stay::as_str))?,
         welfare: asking.word(gateway, "welfare", &words(Welfare::ALL, Welfare::as_str))?,
-        exception: asking.word(gateway, "exception", &words(Exception::ALL, Exception::as_str))?,
+        exception: asking.word(gateway, "exception", &kinds_of_exceptions(gateway))?,
         updated_since: asking.instant(gateway, "updated_since")?,
+        silent_since: asking
+            .take::<u16>(gateway, "silent_days")?
+            .map(|days| gateway.now() - Duration::days(days.into())),
         after: asking.take(gateway, "after")?,
         ..Filter::default()
     };
@@ -233,6 +238,49 @@ async fn held(State(ministry): Shared, asking: Asking) -> Result<Response, Refus
     asking.done(&ministry.gateway)?;
     let held = asking.inquiry(&ministry.gateway)?.held().await?;
     Ok(json(StatusCode::OK, &object!({"held": held})))
+}
+
+async fn exceptions(State(ministry): Shared, mut asking: Asking) -> Result<Response, Refusal> {
+    let gateway = &ministry.gateway;
+    let corridors: Vec<&str> = gateway.parties.partners.keys().map(String::as_str).collect();
+    let corridor = asking.word(gateway, "corridor", &corridors)?;
+    let kind = asking.word(gateway, "exception", &kinds_of_exceptions(gateway))?;
+    let limit = limit(asking.take(gateway, "limit")?);
+    asking.done(gateway)?;
+    let items = asking.inquiry(gateway)?.work_items(corridor.as_deref(), kind.as_deref(), limit).await?;
+    Ok(json(StatusCode::OK, &object!({"exceptions": items})))
+}
+
+/// `{"message": "…", "verdict": "ACCEPTED" | "REJECTED", "reason": "…"}`: 201 taken, 200 decided before.
+async fn decide_on(State(ministry): Shared, asking: Asking, body: Bytes) -> Result<Response, Refusal> {
+    let gateway = &ministry.gateway;
+    let unreadable = |fault: strict_json::JsonFault| gateway.problem(ProblemKind::InvalidJson).because(fault.reason());
+    let body = strict_json::parse(&body).map_err(unreadable)?;
+    let missing = |name: &str| {
+        Refusal::from(gateway.problem(ProblemKind::MalformedRequest).because("member").extra("member", name))
+    };
+    let text = |name: &str| body.get(name).and_then(serde_json::Value::as_str);
+    let accepted = match text("verdict") {
+        Some("ACCEPTED") => true,
+        Some("REJECTED") => false,
+        _ => return Err(missing("verdict")),
+    };
+    let message = text("message").and_then(|id| id.parse().ok()).ok_or_else(|| missing("message"))?;
+    let reason = text("reason").ok_or_else(|| missing("reason"))?.to_owned();
+    asking.done(gateway)?;
+    let inquiry = asking.inquiry(gateway)?;
+    let decided = inquiry.decide(&decide::Verdict { message, accepted, reason }).await?;
+    let status = if decided.repeat { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(json(status, &object!({"decision": decided.id, "released": decided.released})))
+}
+
+/// Every exception that can be open: of the facts, of clocks, of counts.
+fn kinds_of_exceptions(gateway: &Gateway) -> Vec<&str> {
+    let clocks = gateway.schemas.clocks.iter().map(|clock| clock.exception.as_str());
+    let mut kinds: Vec<&str> = clocks.chain(gateway.schemas.exceptions.iter().map(|one| one.kind.as_str())).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
 }
 
 async fn not_found(State(ministry): Shared) -> Response {

@@ -1,5 +1,6 @@
 //! `party.toml`: one government's profile. Unknown keys are refused; units stand in names.
 
+use crate::schema::catalogue::ClockTerms;
 use serde::{Deserialize, Deserializer, de::Error};
 use time::{Date, macros::format_description};
 
@@ -71,6 +72,12 @@ pub struct Profile {
     pub outbound: Option<Outbound>,
     /// How it is asked, where it does not push.
     pub poll: Option<Poll>,
+    /// Terms of clocks that are the corridor's own.
+    #[serde(default)]
+    pub clock: Vec<ClockTerms>,
+    /// Facts from before this day start no clocks and open no exceptions: they were brought in when the corridor was switched over.
+    #[serde(default, deserialize_with = "day")]
+    pub cut_over: Option<Date>,
 }
 
 /// An authority of the party.

@@ -3,7 +3,7 @@
 
 use super::population::{Corridor, Population, Traveller};
 use crate::{
-    exchange::{Gateway, intake},
+    exchange::{self, Gateway, intake},
     ledger::note::VerifierKey,
     store::{StoreFault, deliveries, ledger, query},
 };
@@ -156,10 +156,11 @@ async fn both_sides(
     let mut sides = Sides::default();
     let told = told_by_mark(corridor);
     let none = HashSet::new();
+    let reading = exchange::query::reading(gateway);
     for one in travellers {
         let term = gateway.journal.tokens.term("passport", &intake::normal(&one.passport));
         let filter = query::Filter { term: Some(term), ..query::Filter::default() };
-        let found = query::list(&gateway.journal.channel, gateway.parties.home.code(), &filter, 3).await?;
+        let found = query::list(&gateway.journal.channel, gateway.parties.home.code(), &filter, &reading, 3).await?;
         match found.as_slice() {
             [row] => {
                 *sides.stages.entry(row.stage.clone()).or_default() += 1;

@@ -1,6 +1,10 @@
 //! `schemas/catalogue.toml` and its neighbours as types: which messages there are, who may send them, what they do.
 
-use crate::domain::facts::FactKind;
+use crate::domain::{
+    deadlines::{Side, Sign},
+    facts::{FactKind, Reach},
+    workdays::Term,
+};
 use serde::Deserialize;
 
 /// Stands in a list of senders or recipients for every authority.
@@ -16,6 +20,18 @@ pub enum Direction {
     HomeToPartner,
     /// Either tells the other.
     Both,
+    /// The home party's own record: it is never sent.
+    Domestic,
+}
+
+/// What the gateway makes messages of its own for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MadeFor {
+    /// A clock ran out.
+    Reminder,
+    /// An officer decided about a message.
+    Decision,
 }
 
 /// What a message is about.
@@ -26,6 +42,8 @@ pub enum About {
     Placement,
     /// A job order.
     JobOrder,
+    /// A crisis.
+    Crisis,
     /// Another message.
     None,
 }
@@ -59,10 +77,21 @@ pub struct MessageType {
     pub retention: String,
     /// Law or agreement it rests on.
     pub legal_basis: String,
-    /// Code of the message that answers it.
-    pub reply: Option<String>,
-    /// Hours for the answer.
-    pub deadline_hours: Option<u32>,
+    /// What the gateway itself makes it for.
+    pub gateway: Option<MadeFor>,
+    /// Codes of messages that answer it.
+    #[serde(default)]
+    pub replies: Vec<String>,
+    /// Stages in which it is usual; any where empty.
+    pub stages: Option<Vec<String>>,
+    /// Statuses of its case in which it is usual.
+    pub cases: Option<Vec<String>>,
+    /// Facts that are known when it is usual.
+    #[serde(default, deserialize_with = "kinds")]
+    pub when: Vec<FactKind>,
+    /// Facts that are not known yet when it is usual.
+    #[serde(default, deserialize_with = "kinds")]
+    pub unless: Vec<FactKind>,
     /// Whether it identifies its placement for good.
     #[serde(default)]
     pub identifies: bool,
@@ -100,8 +129,52 @@ pub struct Fact {
     pub value: Option<String>,
     /// The value itself.
     pub is: Option<String>,
-    /// Pointer to when it happened.
-    pub at: Option<String>,
+    /// Pointers to when it happened: the first that is there.
+    #[serde(default)]
+    pub at: Vec<String>,
+    /// Whether it is a fact of the case that the message names.
+    #[serde(default)]
+    pub case: bool,
+    /// Authorities whose word counts; every sender's where absent.
+    pub owners: Option<Vec<String>>,
+    /// Only if the value at a pointer is this one.
+    pub when: Option<Condition>,
+    /// Only if it is not.
+    pub unless: Option<Condition>,
+}
+
+/// A value at a pointer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// Pointer into data.
+    pub pointer: String,
+    /// The text that stands there.
+    pub is: String,
+}
+
+impl Condition {
+    fn holds(&self, data: &serde_json::Value) -> bool {
+        data.pointer(&self.pointer).and_then(serde_json::Value::as_str) == Some(&self.is)
+    }
+}
+
+impl Fact {
+    /// Whether `data` asserts it.
+    pub fn applies(&self, data: &serde_json::Value) -> bool {
+        self.when.as_ref().is_none_or(|when| when.holds(data))
+            && self.unless.as_ref().is_none_or(|unless| !unless.holds(data))
+    }
+
+    /// Whether `authority`'s word counts.
+    pub fn owned_by(&self, authority: &str) -> bool {
+        self.owners.as_ref().is_none_or(|owners| names(owners, authority))
+    }
+}
+
+fn kinds<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<FactKind>, D::Error> {
+    let texts = Vec::<String>::deserialize(input)?;
+    texts.into_iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
 fn kind<'de, D: serde::Deserializer<'de>>(input: D) -> Result<FactKind, D::Error> {
@@ -129,8 +202,155 @@ pub struct Link {
     pub kind: String,
     /// Pointer into data.
     pub pointer: String,
-    /// How far it reaches.
+    /// Who knows it.
     pub scope: Scope,
+    /// How far it reaches.
+    #[serde(deserialize_with = "reach")]
+    pub reach: Reach,
+}
+
+fn reach<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Reach, D::Error> {
+    Ok(match String::deserialize(input)?.as_str() {
+        "placement" => Reach::Placement,
+        "worker" => Reach::Worker,
+        "person" => Reach::Person,
+        _ => return Err(serde::de::Error::custom("reach is none of placement, worker, person")),
+    })
+}
+
+/// Which link names the case of a message.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseLink {
+    /// Kind of the link.
+    pub kind: String,
+}
+
+/// Fields in which a registered contract must not differ from the endorsed one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContractFields {
+    /// Pointers into data.
+    pub fields: Vec<String>,
+}
+
+/// A clock as the catalogue has it; a corridor may change its terms ([`ClockTerms`]).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockEntry {
+    /// Its name.
+    pub name: String,
+    /// Code of the message that starts it.
+    pub code: String,
+    /// The fact that starts it.
+    #[serde(deserialize_with = "sign")]
+    pub starts: Sign,
+    /// The facts that stop it.
+    #[serde(deserialize_with = "signs")]
+    pub stops: Vec<Sign>,
+    /// Whether they stop it also if they happened before it started.
+    #[serde(default)]
+    pub ever: bool,
+    /// Whether it runs on when the placement has ended.
+    #[serde(default)]
+    pub beyond: bool,
+    /// Only in corridors that give its terms.
+    #[serde(default)]
+    pub corridor: bool,
+    /// When the answer is overdue.
+    #[serde(default, deserialize_with = "term")]
+    pub due: Option<Term>,
+    /// When a person must look.
+    #[serde(default, deserialize_with = "term")]
+    pub alarm: Option<Term>,
+    /// Whose move it is.
+    #[serde(deserialize_with = "side")]
+    pub waits_on: Side,
+    /// Code of the answer.
+    pub waits_for: String,
+    /// What is open when it has run out.
+    pub exception: String,
+    /// Whose work that is.
+    pub owner: String,
+    /// Whether the side that it waits on is reminded.
+    #[serde(default = "yes")]
+    pub remind: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A corridor's own terms for a clock of the catalogue.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockTerms {
+    /// The clock.
+    pub name: String,
+    /// When the answer is overdue.
+    #[serde(default, deserialize_with = "term")]
+    pub due: Option<Term>,
+    /// When a person must look.
+    #[serde(default, deserialize_with = "term")]
+    pub alarm: Option<Term>,
+    /// Where the term comes from.
+    pub source: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignText {
+    kind: String,
+    value: Option<String>,
+}
+
+impl SignText {
+    fn read<E: serde::de::Error>(self) -> Result<Sign, E> {
+        Ok(Sign { kind: self.kind.parse().map_err(E::custom)?, value: self.value })
+    }
+}
+
+fn sign<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Sign, D::Error> {
+    SignText::deserialize(input)?.read()
+}
+
+fn signs<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<Sign>, D::Error> {
+    Vec::<SignText>::deserialize(input)?.into_iter().map(SignText::read).collect()
+}
+
+fn side<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Side, D::Error> {
+    match String::deserialize(input)?.as_str() {
+        "home" => Ok(Side::Home),
+        "partner" => Ok(Side::Partner),
+        _ => Err(serde::de::Error::custom("waits_on is none of home, partner")),
+    }
+}
+
+fn term<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Term>, D::Error> {
+    let text = String::deserialize(input)?;
+    let unknown = || serde::de::Error::custom(format!("{text} is no term such as 72 hours or 5 working days"));
+    let (number, unit) = text.split_once(' ').ok_or_else(unknown)?;
+    let n = number.parse().map_err(|_| unknown())?;
+    Ok(Some(match unit {
+        "minutes" => Term::Minutes(n),
+        "hours" => Term::Hours(n),
+        "days" => Term::Days(n),
+        "working days" => Term::WorkingDays(n),
+        "months" => Term::Months(n),
+        _ => return Err(unknown()),
+    }))
+}
+
+/// Whose work an exception is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExceptionEntry {
+    /// Its name.
+    pub kind: String,
+    /// Authority whose work it is.
+    pub owner: String,
+    /// What it means.
+    pub meaning: String,
 }
 
 /// How a field is searched.
@@ -160,6 +380,10 @@ pub struct Search {
 pub(super) struct CatalogueFile {
     pub(super) message: Vec<MessageType>,
     pub(super) link: Vec<Link>,
+    pub(super) case: CaseLink,
+    pub(super) contract: ContractFields,
+    pub(super) clock: Vec<ClockEntry>,
+    pub(super) exception: Vec<ExceptionEntry>,
     pub(super) search: Vec<Search>,
 }
 
@@ -233,6 +457,9 @@ pub struct Purpose {
     pub welfare: bool,
     /// Whether lists may be read.
     pub bulk: bool,
+    /// Whether it lets an officer decide about messages that wait.
+    #[serde(default)]
+    pub decides: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -14,14 +14,14 @@ use crate::{
     vault::sha256,
 };
 use catalogue::{
-    About, CatalogueFile, IdentifierFile, IdentifierKind, Kinded, Level, Link, MessageType, Purpose, PurposeFile,
-    Search,
+    About, CatalogueFile, ClockEntry, ExceptionEntry, IdentifierFile, IdentifierKind, Kinded, Level, Link, MadeFor,
+    MessageType, Purpose, PurposeFile, Search,
 };
 use fields::Field;
 use jsonschema::{Registry, Validator};
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
 };
@@ -47,6 +47,14 @@ impl SchemaFault {
 pub struct Schemas {
     /// Everything by which a message finds what it is about.
     pub links: Vec<Link>,
+    /// Kind of the link that names a case.
+    pub case_kind: String,
+    /// Numbers of the fields in which a registered contract must not differ from the endorsed one.
+    pub contract_fields: BTreeSet<u16>,
+    /// What is awaited until when.
+    pub clocks: Vec<ClockEntry>,
+    /// Whose work an exception is.
+    pub exceptions: Vec<ExceptionEntry>,
     /// Everything by which officers may search.
     pub searches: Vec<Search>,
     /// Why officers may look.
@@ -138,10 +146,21 @@ impl Schemas {
                 ));
             }
         }
+        let mut contract_fields = BTreeSet::new();
+        for pointer in &catalogue.contract.fields {
+            match fields.get(pointer).and_then(|field| field.number) {
+                Some(number) => drop(contract_fields.insert(number)),
+                None => faults.push(SchemaFault::of(folder, format!("[contract] {pointer} is no field with x-field"))),
+            }
+        }
         let digest = digest(folder, &files).map_err(one)?;
         match envelope {
             Ok(envelope) if faults.is_empty() => Ok(Self {
                 links: catalogue.link,
+                case_kind: catalogue.case.kind,
+                contract_fields,
+                clocks: catalogue.clock,
+                exceptions: catalogue.exception,
                 searches: catalogue.search,
                 purposes: purposes.purpose,
                 digest,
@@ -167,6 +186,11 @@ impl Schemas {
     /// All message types.
     pub fn messages(&self) -> impl Iterator<Item = &MessageType> {
         self.messages.values().map(|(message, _)| message)
+    }
+
+    /// The type of the messages that the gateway makes for a purpose.
+    pub fn made_for(&self, purpose: MadeFor) -> Option<&MessageType> {
+        self.messages().find(|message| message.gateway == Some(purpose))
     }
 
     /// Whether some version of this type is known.
@@ -420,15 +444,11 @@ mod tests {
     /// The tables of `schemas/README.md`.
     fn tables(schemas: &Schemas) -> String {
         let mut messages: Vec<&MessageType> = schemas.messages().collect();
-        messages.sort_by(|a, b| a.code.cmp(&b.code));
-        let mut text = String::from(
-            "| code | type | from | to | reply within | safety | legal basis |\n|---|---|---|---|---|---|---|\n",
-        );
+        messages.sort_by(|a, b| (&a.code, &a.name).cmp(&(&b.code, &b.name)));
+        let mut text =
+            String::from("| code | type | from | to | reply | safety | legal basis |\n|---|---|---|---|---|---|---|\n");
         for one in messages {
-            let reply = match (&one.reply, one.deadline_hours) {
-                (Some(reply), Some(hours)) => format!("{reply}, {hours} h"),
-                _ => String::new(),
-            };
+            let reply = one.replies.join(", ");
             let safety = if one.safety { "yes" } else { "" };
             let (from, to) = (one.senders.join(", "), one.recipients.join(", "));
             text += &format!(

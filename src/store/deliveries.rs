@@ -99,6 +99,28 @@ pub async fn release(pool: &PgPool, party: &str, now: OffsetDateTime) -> Result<
     Ok(done.rows_affected())
 }
 
+/// Puts a message that was kept back into the party's mailbox again, at its end, so that one who polls finds it too.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn renew(pool: &PgPool, message: Uuid, now: OffsetDateTime) -> Result<u64, StoreFault> {
+    let done = sqlx::query!(
+        "with kept as (
+           update deliveries set state = 'refused', reason = 'renewed', lease_token = null, settled_at = coalesce(settled_at, $2)
+           where message = $1 and state in ('waiting', 'parked') returning party, urgency
+         ), box as (
+           update mailboxes m set next_seq = m.next_seq + 1 from kept where m.party = kept.party returning m.party, m.next_seq - 1 as seq
+         )
+         insert into deliveries (party, seq, message, urgency, state, due_at, created_at)
+         select kept.party, box.seq, $1, kept.urgency, 'waiting', $2, $2 from kept join box using (party)",
+        message,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Number of rows of each party and state.
 ///
 /// # Errors

@@ -1,39 +1,63 @@
 //! What erasing a person does to rows: search terms and links go, the record of the erasure stays. Keys are the vault's.
 
-use super::StoreFault;
+use super::{StoreFault, effects};
 use sqlx::PgPool;
+use std::collections::HashSet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// A subject and everything that was merged into it.
-///
-/// # Errors
-/// [`StoreFault::Database`].
-pub async fn subjects_of(pool: &PgPool, subject: Uuid) -> Result<Vec<Uuid>, StoreFault> {
-    let own = sqlx::query_scalar!("select id from subjects where id = $1 or merged_into = $1", subject);
-    Ok(own.fetch_all(pool).await?)
+/// Everything about one person: the worker, her placements, what was merged into either, and what is sealed about them.
+#[derive(Debug, Default)]
+pub struct Person {
+    /// The subjects.
+    pub subjects: Vec<Uuid>,
+    /// Keys under which their messages are sealed, also of held messages that lead to nobody but name one of the identifiers.
+    pub keys: Vec<Uuid>,
+    /// Messages of these.
+    pub messages: Vec<Uuid>,
+    /// Blind tokens that nobody else's messages name.
+    pub tokens: Vec<Vec<u8>>,
 }
 
-/// A link token as a search term: by these alone a held message that leads to no subject is found.
-pub(super) fn term(token: &[u8; 16]) -> i64 {
-    let mut term = [0; 8];
-    term.copy_from_slice(&token[..8]);
-    i64::from_be_bytes(term)
-}
-
-/// Held messages that lead to no subject but name an identifier of these subjects; each is its own key's owner.
+/// Collects everything about the person of a subject.
 ///
 /// # Errors
-/// [`StoreFault::Database`].
-pub async fn held_about(pool: &PgPool, subjects: &[Uuid]) -> Result<Vec<Uuid>, StoreFault> {
-    let tokens = sqlx::query_scalar!("select token from link_keys where subject = any($1)", subjects);
-    let tokens = tokens.fetch_all(pool).await?;
-    let terms: Vec<i64> = tokens.iter().filter_map(|token| Some(term(token.as_slice().try_into().ok()?))).collect();
-    let held = sqlx::query_scalar!(
-        "select message from search_terms where subject = message and terms && $1::bigint[]",
-        &terms
+/// [`StoreFault`].
+pub async fn person_of(pool: &PgPool, subject: Uuid) -> Result<Person, StoreFault> {
+    let Some(worker) = super::query::worker_of(pool, subject).await? else { return Ok(Person::default()) };
+    let subjects = sqlx::query_scalar!(
+        "with own as (select id from subjects where id = $1 or worker = $1)
+         select id from subjects where id in (select id from own) or merged_into in (select id from own)",
+        worker
     );
-    Ok(held.fetch_all(pool).await?)
+    let mut person = Person { subjects: subjects.fetch_all(pool).await?, ..Person::default() };
+    let rows = sqlx::query!(
+        r#"select id, subject, key_id, links from messages where dossier in (
+             select d.id from dossiers d, subjects s join dossiers own on own.id = s.dossier
+             where s.id = $1 and (d.id = coalesce(own.merged_into, own.id) or d.merged_into = coalesce(own.merged_into, own.id)))"#,
+        worker
+    )
+    .fetch_all(pool)
+    .await?;
+    let named = |links: &[u8]| effects::unpack_links(links).unwrap_or_default();
+    let own = |subject: Option<Uuid>| subject.is_some_and(|subject| person.subjects.contains(&subject));
+    let tokens: HashSet<[u8; 16]> =
+        rows.iter().filter(|row| own(row.subject)).flat_map(|row| named(&row.links)).map(|link| link.token).collect();
+    // Messages that lead to nobody yet, or are about such a message, but name her.
+    let names_her = |links: &[u8]| named(links).iter().any(|link| tokens.contains(&link.token));
+    let mut others: HashSet<[u8; 16]> = HashSet::new();
+    let (mut keys, mut messages) = (Vec::new(), Vec::new());
+    for row in &rows {
+        if own(row.subject) || (row.subject.is_none() && names_her(&row.links)) {
+            keys.push(row.key_id);
+            messages.push(row.id);
+        } else {
+            others.extend(named(&row.links).iter().map(|link| link.token));
+        }
+    }
+    person.tokens = tokens.difference(&others).map(|token| token.to_vec()).collect();
+    (person.keys, person.messages) = (keys, messages);
+    Ok(person)
 }
 
 /// The basis of a hold that forbids erasing any of these subjects.
@@ -85,14 +109,23 @@ pub struct Erasure {
     pub keys_destroyed: i32,
 }
 
-/// Removes links and search terms of the subjects and records the erasure, in one transaction.
+/// Removes links and search terms of a person and records the erasure, in one transaction.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn record(pool: &PgPool, erasure: &Erasure, forget: &[Uuid], now: OffsetDateTime) -> Result<(), StoreFault> {
+pub async fn record(
+    pool: &PgPool,
+    erasure: &Erasure,
+    forget: Option<&Person>,
+    now: OffsetDateTime,
+) -> Result<(), StoreFault> {
     let mut transaction = pool.begin().await?;
-    sqlx::query!("delete from link_keys where subject = any($1)", forget).execute(&mut *transaction).await?;
-    sqlx::query!("delete from search_terms where subject = any($1)", forget).execute(&mut *transaction).await?;
+    if let Some(person) = forget {
+        sqlx::query!("delete from link_keys where token = any($1)", &person.tokens).execute(&mut *transaction).await?;
+        sqlx::query!("delete from search_terms where subject = any($1)", &person.subjects)
+            .execute(&mut *transaction)
+            .await?;
+    }
     sqlx::query!(
         "insert into erasures (id, subject, basis, first_officer, second_officer, outcome, keys_destroyed, at)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",

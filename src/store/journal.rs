@@ -17,7 +17,9 @@ use super::{
 use crate::{
     domain::{
         clock::{Clock, Random},
-        facts::Effect,
+        deadlines::{Calendars, ClockRule},
+        facts::{Effect, Link},
+        fold::{FoldRules, State},
     },
     ledger::{note::NoteSigner, receipt::Receipt, tree::Hash},
     vault::{KeyEncryption, TokenKey},
@@ -72,14 +74,35 @@ pub enum SubjectKind {
     Placement,
     /// A job order.
     JobOrder,
+    /// A crisis.
+    Crisis,
 }
 
 impl SubjectKind {
+    const ALL: [Self; 3] = [Self::Placement, Self::JobOrder, Self::Crisis];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Placement => "placement",
             Self::JobOrder => "job-order",
+            Self::Crisis => "crisis",
         }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// The kind of the dossier that such messages share.
+    fn dossier(self) -> &'static str {
+        match self {
+            Self::Placement => "person",
+            Self::JobOrder | Self::Crisis => self.as_str(),
+        }
+    }
+
+    fn of_dossier(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.dossier() == text)
     }
 }
 
@@ -88,12 +111,27 @@ impl SubjectKind {
 pub struct Links {
     /// What it is about.
     pub kind: SubjectKind,
-    /// The sender's pairwise id, where it gave one. One that was never issued to the sender is refused.
+    /// The sender's pairwise id of the placement, where it gave one. One that was never issued to the sender is refused.
     pub pairwise: Option<String>,
-    /// Blind tokens of references and identifiers; any of them known leads to its subject, all are kept for later.
-    pub tokens: Vec<[u8; 16]>,
-    /// Whether the message identifies the subject for good (a registration); otherwise a new subject is provisional.
+    /// The sender's pairwise id of the worker.
+    pub worker: Option<String>,
+    /// Tag of a stored message that it follows: it belongs where that does.
+    pub follows: Option<[u8; 16]>,
+    /// References and identifiers that it names.
+    pub links: Vec<Link>,
+    /// Whether the message registers its placement; without a registration a placement is provisional.
     pub identifies: bool,
+}
+
+/// The rules by which a corridor's messages are folded, as data.
+#[derive(Debug, Clone, Default)]
+pub struct CorridorRules {
+    /// What the fold needs.
+    pub fold: FoldRules,
+    /// What is awaited until when.
+    pub clocks: Vec<ClockRule>,
+    /// Days on which both sides work; without them no clock runs.
+    pub calendars: Option<Calendars>,
 }
 
 /// A message, judged by itself and ready to be stored.
@@ -151,6 +189,23 @@ pub struct Intent {
     pub spends: Vec<Spend>,
     /// Id of the token it came under: refused if revoked.
     pub token: Option<String>,
+    /// What an officer decides by it about another message.
+    pub decision: Option<Decision>,
+}
+
+/// An officer's decision about a message.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// Our id of the message.
+    pub target: Uuid,
+    /// Who.
+    pub officer: String,
+    /// Whether the officer stands by it.
+    pub accepted: bool,
+    /// Parties that are told of it now: of a held message that counts from here on.
+    pub tells: Vec<String>,
+    /// Urgency of the message.
+    pub urgency: i16,
 }
 
 /// What became of an intent. Given only after the commit.
@@ -166,6 +221,8 @@ pub enum Answer {
         problem: Option<String>,
         /// The sender's pairwise id of the subject.
         pairwise: Option<String>,
+        /// The subject's state after it; of a repeat the caller reads it.
+        state: Option<Arc<State>>,
         /// Whether an earlier request stored it.
         repeat: bool,
     },
@@ -204,13 +261,23 @@ pub struct Journal {
     pub origin: String,
     /// A signer for each corridor (and the domestic log), by the last part of its origin.
     pub signers: HashMap<String, NoteSigner>,
+    /// The rules of each corridor.
+    pub rules: HashMap<String, CorridorRules>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The generator.
     pub random: Arc<dyn Random>,
 }
 
+/// The rules where a corridor has none.
+static NO_RULES: std::sync::LazyLock<CorridorRules> = std::sync::LazyLock::new(CorridorRules::default);
+
 impl Journal {
+    /// The rules of a corridor.
+    pub fn rules_of(&self, corridor: &str) -> &CorridorRules {
+        self.rules.get(corridor).unwrap_or(&NO_RULES)
+    }
+
     /// The log of a corridor.
     pub fn log(&self, corridor: &str) -> String {
         format!("{}/{corridor}", self.origin)

@@ -135,16 +135,83 @@ fn after_evidence(plain: &[u8]) -> Option<&[u8]> {
     rest.get(u32::from_be_bytes(*length) as usize..)
 }
 
-/// The id by which each subject is known to `party`.
+/// The ids by which a party knows a placement and its worker.
+#[derive(Debug, Clone)]
+pub struct KnownAs {
+    /// Of the placement.
+    pub placement: String,
+    /// Of the worker.
+    pub worker: Option<String>,
+}
+
+/// The ids by which each subject is known to `party`.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn pairwise(pool: &PgPool, party: &str, subjects: &[Uuid]) -> Result<HashMap<Uuid, String>, StoreFault> {
-    let rows =
-        sqlx::query!("select subject, id from pairwise_ids where party = $1 and subject = any($2)", party, subjects)
-            .fetch_all(pool)
-            .await?;
-    Ok(rows.into_iter().map(|row| (row.subject, row.id)).collect())
+pub async fn pairwise(pool: &PgPool, party: &str, subjects: &[Uuid]) -> Result<HashMap<Uuid, KnownAs>, StoreFault> {
+    let rows = sqlx::query!(
+        r#"select p.subject, p.id, w.id as "worker?" from pairwise_ids p join subjects s on s.id = p.subject
+             left join pairwise_ids w on w.subject = s.worker and w.party = p.party
+           where p.party = $1 and p.subject = any($2)"#,
+        party,
+        subjects
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.subject, KnownAs { placement: row.id, worker: row.worker })).collect())
+}
+
+/// Messages about somebody whose welfare is one of `shielded` and by which fewer than two officers stand: nothing of them goes out.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn shielded(pool: &PgPool, messages: &[Uuid], shielded: &[String]) -> Result<Vec<Uuid>, StoreFault> {
+    let found = sqlx::query_scalar!(
+        "select m.id from messages m join subjects s on s.id = m.subject join subjects t on t.id = coalesce(s.merged_into, s.id)
+         where m.id = any($1) and t.welfare = any($2)
+           and (select count(*) from decisions d where d.target = m.id and d.verdict = 'ACCEPTED') < 2",
+        messages,
+        shielded
+    );
+    Ok(found.fetch_all(pool).await?)
+}
+
+/// What is needed to decide on a message.
+#[derive(Debug, Clone)]
+pub struct ToDecide {
+    /// Its tag.
+    pub tag: [u8; 16],
+    /// Sender's party.
+    pub party: String,
+    /// Corridor.
+    pub corridor: String,
+    /// Catalogue entry.
+    pub type_name: String,
+    /// `applied`, `held` or `refused`.
+    pub outcome: String,
+    /// Whether it belongs to a dossier: only such a message can be decided on.
+    pub filed: bool,
+}
+
+/// A message that an officer decides on.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn to_decide(pool: &PgPool, id: Uuid) -> Result<Option<ToDecide>, StoreFault> {
+    let row = sqlx::query!(
+        r#"select tag, party, corridor, type, outcome, dossier is not null as "filed!" from messages where id = $1"#,
+        id
+    );
+    let Some(row) = row.fetch_optional(pool).await? else { return Ok(None) };
+    let bad = || StoreFault::BadRow { table: "messages", column: "tag", row: id.to_string() };
+    Ok(Some(ToDecide {
+        tag: row.tag.try_into().map_err(|_| bad())?,
+        party: row.party,
+        corridor: row.corridor,
+        type_name: row.r#type,
+        outcome: row.outcome,
+        filed: row.filed,
+    }))
 }
 
 /// Our ids of messages by their tags.

@@ -11,26 +11,43 @@ use uuid::Uuid;
 pub struct PlacementRow {
     /// Our id.
     pub id: Uuid,
+    /// Whose it is.
+    pub worker: Option<Uuid>,
     /// The asking party's id of it.
     pub pairwise: Option<String>,
+    /// Tag of the message that stands for it.
+    pub anchor: Option<Vec<u8>>,
     /// Corridor.
     pub corridor: String,
     /// Whether it is not registered yet.
     pub provisional: bool,
     /// Stage.
     pub stage: String,
-    /// Right to stay.
+    /// Right to stay, on the day of the reading.
     pub stay: String,
     /// Welfare.
     pub welfare: String,
-    /// Open exceptions.
+    /// Open exceptions: those of the facts, of clocks that ran out and of quotas.
     pub exceptions: Vec<String>,
     /// First heard of.
     pub opened_at: OffsetDateTime,
+    /// Last word of it.
+    pub heard_at: Option<OffsetDateTime>,
     /// Last change of state.
     pub updated_at: OffsetDateTime,
     /// Its number among all changes.
     pub change: i64,
+}
+
+/// The day of a reading, and which exception each clock opens when it runs out.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Now.
+    pub now: OffsetDateTime,
+    /// Names of clocks.
+    pub clocks: Vec<String>,
+    /// The exception of each.
+    pub exceptions: Vec<String>,
 }
 
 /// Which placements are wanted; `None` means any.
@@ -48,6 +65,8 @@ pub struct Filter {
     pub exception: Option<String>,
     /// Changed at or after.
     pub updated_since: Option<OffsetDateTime>,
+    /// Abroad, and nothing was said of it since.
+    pub silent_since: Option<OffsetDateTime>,
     /// Blind term that one of its messages must carry.
     pub term: Option<i64>,
     /// Only these.
@@ -60,20 +79,38 @@ pub struct Filter {
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn list(pool: &PgPool, party: &str, filter: &Filter, limit: i64) -> Result<Vec<PlacementRow>, StoreFault> {
+pub async fn list(
+    pool: &PgPool,
+    party: &str,
+    filter: &Filter,
+    reading: &Reading,
+    limit: i64,
+) -> Result<Vec<PlacementRow>, StoreFault> {
     Ok(sqlx::query_as!(
         PlacementRow,
-        r#"select s.id as "id!", p.id as "pairwise?", s.corridor as "corridor!", s.provisional as "provisional!",
-             s.stage as "stage!", s.stay as "stay!", s.welfare as "welfare!", s.exceptions as "exceptions!",
-             s.opened_at as "opened_at!", s.updated_at as "updated_at!", s.change as "change!"
-           from subjects s left join pairwise_ids p on p.subject = s.id and p.party = $1
-           where s.kind = 'placement' and s.merged_into is null
-             and ($2::text is null or s.corridor = $2) and ($3::text is null or s.stage = $3)
-             and ($4::text is null or s.stay = $4) and ($5::text is null or s.welfare = $5)
-             and ($6::text is null or $6 = any(s.exceptions)) and ($7::timestamptz is null or s.updated_at >= $7)
+        r#"with clock as (select * from unnest($12::text[], $13::text[]) as t (name, exception)),
+           placement as (
+             select s.*,
+               case when s.stay = 'PERMIT_VALID' and s.permit_until < $14 then 'PERMIT_EXPIRED' else s.stay end as stay_now,
+               s.exceptions
+                 || array(select distinct clock.exception from clocks c join clock on clock.name = c.name
+                          where c.subject = s.id and c.alarm_at <= $14 order by 1)
+                 || array(select e.kind from exceptions e
+                          where e.subject = s.id and e.closed_at is null and e.kind <> all (s.exceptions)) as open
+             from subjects s where s.kind = 'placement' and s.merged_into is null
+           )
+           select s.id as "id!", s.worker, s.anchor, p.id as "pairwise?", s.corridor as "corridor!", s.provisional as "provisional!",
+             s.stage as "stage!", s.stay_now as "stay!", s.welfare as "welfare!", s.open as "exceptions!",
+             s.opened_at as "opened_at!", s.heard_at, s.updated_at as "updated_at!", s.change as "change!"
+           from placement s left join pairwise_ids p on p.subject = s.id and p.party = $1
+           where ($2::text is null or s.corridor = $2) and ($3::text is null or s.stage = $3)
+             and ($4::text is null or s.stay_now = $4) and ($5::text is null or s.welfare = $5)
+             and ($6::text is null or $6 = any(s.open)) and ($7::timestamptz is null or s.updated_at >= $7)
              and ($8::bigint is null or exists (select from search_terms t left join subjects m on m.id = t.subject
                    where t.terms @> array[$8::bigint] and coalesce(m.merged_into, t.subject) = s.id))
              and ($9::uuid[] is null or s.id = any($9)) and ($10::uuid is null or s.id > $10)
+             and ($15::timestamptz is null or (s.heard_at < $15
+                   and s.stage in ('DEPARTED', 'ARRIVED', 'IN_SERVICE', 'ON_LEAVE', 'TRANSFERRING', 'ENDED', 'EXIT_AUTHORISED')))
            order by s.id limit $11"#,
         party,
         filter.corridor,
@@ -85,7 +122,11 @@ pub async fn list(pool: &PgPool, party: &str, filter: &Filter, limit: i64) -> Re
         filter.term,
         filter.ids.as_deref(),
         filter.after,
-        limit
+        limit,
+        &reading.clocks,
+        &reading.exceptions,
+        reading.now,
+        filter.silent_since
     )
     .fetch_all(pool)
     .await?)
@@ -147,18 +188,24 @@ pub struct Step {
     pub problem: Option<String>,
     /// What it asserts.
     pub assertion: Assertion,
+    /// Whether it is filed with the placement that was asked for; others share an identifier with it.
+    pub here: bool,
 }
 
-/// Every message about a subject that was received up to `until`, oldest first.
+/// Every message that shares an identifier with a placement and was received up to `until`, oldest first.
 ///
 /// # Errors
 /// [`StoreFault`].
 pub async fn history(pool: &PgPool, subject: Uuid, until: OffsetDateTime) -> Result<Vec<Step>, StoreFault> {
     let rows = sqlx::query!(
-        "select m.id, m.type, m.party, m.authority, m.outcome, m.asserted_at, m.received_at, m.problem, m.tag, m.body_tag,
-           m.revision, m.effects
-         from messages m join subjects s on s.id = m.subject
-         where (s.id = $1 or s.merged_into = $1) and m.received_at <= $2 order by m.received_at, m.id",
+        r#"with own as (
+             select coalesce(d.merged_into, d.id) as id from subjects s join dossiers d on d.id = s.dossier where s.id = $1
+           )
+           select m.id, m.type, m.party, m.authority, m.outcome, m.asserted_at, m.received_at, m.problem, m.tag, m.body_tag,
+             m.revision, m.effects, m.links, m.registers, (s.id = $1 or s.merged_into = $1) is true as "here!"
+           from messages m left join subjects s on s.id = m.subject
+           where m.dossier in (select d.id from dossiers d, own where d.id = own.id or d.merged_into = own.id)
+             and m.received_at <= $2 order by m.received_at, m.id"#,
         subject,
         until
     )
@@ -175,6 +222,9 @@ pub async fn history(pool: &PgPool, subject: Uuid, until: OffsetDateTime) -> Res
                 revision: row.revision,
                 digest: row.body_tag.as_slice().try_into().map_err(|_| bad("body_tag"))?,
                 effects: effects::unpack(&row.effects).ok_or_else(|| bad("effects"))?,
+                links: effects::unpack_links(&row.links).ok_or_else(|| bad("links"))?,
+                registers: row.registers,
+                held: row.outcome == "held",
             };
             Ok(Step {
                 message: row.id,
@@ -186,6 +236,7 @@ pub async fn history(pool: &PgPool, subject: Uuid, until: OffsetDateTime) -> Res
                 received_at: row.received_at,
                 problem: row.problem,
                 assertion,
+                here: row.here,
             })
         })
         .collect()
@@ -228,7 +279,8 @@ pub async fn waiting_for_a_person(
     limit: i64,
 ) -> Result<Vec<(Uuid, String, String, Option<Uuid>)>, StoreFault> {
     let rows = sqlx::query!(
-        "select id, corridor, type, subject from messages where outcome = 'held' order by received_at desc limit $1",
+        "select id, corridor, type, subject from messages m where outcome = 'held'
+           and not exists (select from decisions d where d.target = m.id) order by received_at desc limit $1",
         limit
     )
     .fetch_all(pool)
@@ -236,24 +288,197 @@ pub async fn waiting_for_a_person(
     Ok(rows.into_iter().map(|row| (row.id, row.corridor, row.r#type, row.subject)).collect())
 }
 
-/// Placements changed after a cursor, oldest change first.
+/// Placements changed after a cursor, oldest change first: the number of each change and the placement.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn changes(pool: &PgPool, party: &str, after: i64, limit: i64) -> Result<Vec<PlacementRow>, StoreFault> {
-    Ok(sqlx::query_as!(
-        PlacementRow,
-        r#"select s.id as "id!", p.id as "pairwise?", s.corridor as "corridor!", s.provisional as "provisional!",
-             s.stage as "stage!", s.stay as "stay!", s.welfare as "welfare!", s.exceptions as "exceptions!",
-             s.opened_at as "opened_at!", s.updated_at as "updated_at!", s.change as "change!"
-           from subjects s left join pairwise_ids p on p.subject = s.id and p.party = $1
-           where s.kind = 'placement' and s.merged_into is null and s.change > $2 order by s.change limit $3"#,
-        party,
+pub async fn changes(pool: &PgPool, after: i64, limit: i64) -> Result<Vec<(i64, Uuid)>, StoreFault> {
+    let rows = sqlx::query!(
+        "select change, id from subjects where kind = 'placement' and merged_into is null and change > $1 order by change limit $2",
         after,
         limit
     )
     .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.change, row.id)).collect())
+}
+
+/// A clock that runs for a placement.
+#[derive(Debug, Clone)]
+pub struct ClockRow {
+    /// The placement, job order or crisis.
+    pub subject: Uuid,
+    /// Corridor.
+    pub corridor: String,
+    /// Its name.
+    pub name: String,
+    /// The message that started it.
+    pub message: Uuid,
+    /// The authority that waits.
+    pub authority: String,
+    /// When it started.
+    pub started_at: OffsetDateTime,
+    /// When the answer is overdue.
+    pub due_at: OffsetDateTime,
+    /// When a person must look.
+    pub alarm_at: OffsetDateTime,
+}
+
+/// Clocks that run for a subject, by when they are due.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn clocks(pool: &PgPool, subject: Uuid) -> Result<Vec<ClockRow>, StoreFault> {
+    Ok(sqlx::query_as!(
+        ClockRow,
+        "select c.subject, s.corridor, c.name, c.message, c.authority, c.started_at, c.due_at, c.alarm_at
+         from clocks c join subjects s on s.id = c.subject where c.subject = $1 order by c.due_at, c.name",
+        subject
+    )
+    .fetch_all(pool)
     .await?)
+}
+
+/// Clocks that are overdue and not reminded of yet, oldest first.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn overdue(pool: &PgPool, now: OffsetDateTime, limit: i64) -> Result<Vec<ClockRow>, StoreFault> {
+    Ok(sqlx::query_as!(
+        ClockRow,
+        "select c.subject, s.corridor, c.name, c.message, c.authority, c.started_at, c.due_at, c.alarm_at
+         from clocks c join subjects s on s.id = c.subject
+         where c.reminded_at is null and c.due_at < $1 order by c.due_at limit $2",
+        now,
+        limit
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
+/// Remembers that a clock was looked at when it was overdue.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn reminded(pool: &PgPool, clock: &ClockRow, now: OffsetDateTime) -> Result<(), StoreFault> {
+    sqlx::query!(
+        "update clocks set reminded_at = $4 where subject = $1 and name = $2 and message = $3",
+        clock.subject,
+        clock.name,
+        clock.message,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// An open work item.
+#[derive(Debug, Clone)]
+pub struct WorkItem {
+    /// The placement, job order or crisis.
+    pub subject: Uuid,
+    /// Corridor.
+    pub corridor: String,
+    /// Which exception.
+    pub kind: String,
+    /// The clock that ran out, where one did.
+    pub clock: Option<String>,
+    /// Since when it is open.
+    pub opened_at: OffsetDateTime,
+}
+
+/// Open work items, oldest first.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn work_items(
+    pool: &PgPool,
+    corridor: Option<&str>,
+    kind: Option<&str>,
+    reading: &Reading,
+    limit: i64,
+) -> Result<Vec<WorkItem>, StoreFault> {
+    Ok(sqlx::query_as!(
+        WorkItem,
+        r#"select subject as "subject!", corridor as "corridor!", kind as "kind!", clock, opened_at as "opened_at!" from (
+             select e.subject, s.corridor, e.kind, null as clock, e.opened_at
+             from exceptions e join subjects s on s.id = e.subject where e.closed_at is null and s.merged_into is null
+             union all
+             select c.subject, s.corridor, t.exception, c.name, c.alarm_at
+             from clocks c join subjects s on s.id = c.subject join unnest($3::text[], $4::text[]) as t (name, exception) on t.name = c.name
+             where c.alarm_at <= $5 and s.merged_into is null
+           ) item
+           where ($1::text is null or corridor = $1) and ($2::text is null or kind = $2)
+           order by opened_at, subject, kind limit $6"#,
+        corridor,
+        kind,
+        &reading.clocks,
+        &reading.exceptions,
+        reading.now,
+        limit
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
+/// Who is who: subjects of a worker, of a placement of hers or of what was merged into either.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn worker_of(pool: &PgPool, subject: Uuid) -> Result<Option<Uuid>, StoreFault> {
+    let found = sqlx::query_scalar!(
+        r#"select coalesce(t.worker, t.id) as "id!" from subjects s join subjects t on t.id = coalesce(s.merged_into, s.id)
+           where s.id = $1"#,
+        subject
+    );
+    Ok(found.fetch_optional(pool).await?)
+}
+
+/// The placements of a worker, oldest first.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn placements_of(pool: &PgPool, worker: Uuid) -> Result<Vec<Uuid>, StoreFault> {
+    let own = sqlx::query_scalar!(
+        "select id from subjects where worker = $1 and kind = 'placement' and merged_into is null order by id",
+        worker
+    );
+    Ok(own.fetch_all(pool).await?)
+}
+
+/// Marks the placements endorsed beyond `quota` in a period, and unmarks those that are not any more.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn mark_quota(
+    pool: &PgPool,
+    corridor: &str,
+    (from, until): (OffsetDateTime, OffsetDateTime),
+    quota: i64,
+    now: OffsetDateTime,
+) -> Result<u64, StoreFault> {
+    let done = sqlx::query!(
+        "with counted as (
+           select id, row_number() over (order by endorsed_at, id) > $4 as beyond from subjects
+           where kind = 'placement' and merged_into is null and corridor = $1 and endorsed_at >= $2 and endorsed_at < $3
+             and stage <> 'CANCELLED'
+         ), closed as (
+           update exceptions e set closed_at = $5 from counted c
+           where e.subject = c.id and e.kind = 'QUOTA' and e.closed_at is null and not c.beyond
+         )
+         insert into exceptions (subject, kind, opened_at) select id, 'QUOTA', $5 from counted where beyond
+         on conflict (subject, kind) do update set opened_at = excluded.opened_at, closed_at = null
+           where exceptions.closed_at is not null",
+        corridor,
+        from,
+        until,
+        quota,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// A disclosure to an officer.

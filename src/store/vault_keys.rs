@@ -100,12 +100,13 @@ pub async fn find(pool: &PgPool, kek: &KeyEncryption, ids: &[Uuid]) -> Result<Ha
     rows.into_iter().map(|row| Ok((row.id, open(kek, row.id, &row.wrapped)?))).collect()
 }
 
-/// Destroys every key that seals data of `subject`; gives their number.
+/// Destroys these keys, and every key that seals data of one of the subjects; gives their number.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn destroy(pool: &PgPool, subject: Uuid) -> Result<u64, StoreFault> {
-    Ok(sqlx::query!("delete from keys where subjects @> array[$1::uuid]", subject).execute(pool).await?.rows_affected())
+pub async fn destroy(pool: &PgPool, keys: &[Uuid], subjects: &[Uuid]) -> Result<u64, StoreFault> {
+    let done = sqlx::query!("delete from keys where id = any($1) or subjects && $2::uuid[]", keys, subjects);
+    Ok(done.execute(pool).await?.rows_affected())
 }
 
 fn open(kek: &KeyEncryption, id: Uuid, wrapped: &[u8]) -> Result<SealingKey, StoreFault> {

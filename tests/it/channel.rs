@@ -35,7 +35,11 @@ async fn a_party_that_polls_gets_its_messages_with_its_own_ids_and_acknowledges_
     let messages = page.body["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 1, "{}", page.body);
     let data = &messages[0]["event"]["data"];
-    assert_eq!(data["placement"].as_object().unwrap().keys().collect::<Vec<_>>(), ["id"], "no foreign reference");
+    assert_eq!(
+        data["placement"].as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["id", "worker"],
+        "no foreign reference"
+    );
     let told = my.call(Method::GET, "/v1/messages?after=0", "", vec![]).await.unwrap();
     let worker = &told.body["messages"][0]["event"]["data"]["worker"];
     assert!(worker["name"]["full"].is_string() && worker["nik"].is_null() && worker["phone"].is_null(), "{worker}");

@@ -1,9 +1,9 @@
 //! The journal against a real PostgreSQL: durable answers, one copy, one state from any order, a ledger that verifies.
 
-use crate::support::{Databases, deliveries, intent, journal, stage, verify_all};
+use crate::support::{Databases, deliveries, intent, journal, names, stage, verify_all};
 use onechannel::{
     app::system::SystemRandom,
-    domain::facts::{Effect, FactKind},
+    domain::facts::{Effect, FactKind, Reach},
     sandbox::postgres::{Durability, PrivatePostgres},
     store::{
         access::Spend,
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 fn status(kind: FactKind, value: &str) -> Effect {
-    Effect::Status { kind, value: value.into(), at: None, owner: true }
+    Effect::Status { kind, value: value.into(), at: None, owner: true, case: None }
 }
 
 fn receipt(answer: &Answer) -> (u64, String, bool) {
@@ -83,7 +83,8 @@ fn history() -> Vec<onechannel::store::journal::Intent> {
         one.effects = vec![status(kind, value)];
         let links = one.links.as_mut().unwrap();
         // A registration knows passport and reference; the partner's messages know one of them.
-        links.tokens = if n == 0 { vec![[1; 16], [2; 16]] } else { vec![[1 + (n % 2) as u8; 16]] };
+        let own = if n == 0 { vec![[1; 16], [2; 16]] } else { vec![[1 + (n % 2) as u8; 16]] };
+        links.links = own.into_iter().map(|token| names(Reach::Worker, token)).collect();
         links.identifies = n == 0;
         one
     };
@@ -132,7 +133,7 @@ async fn provisional_subjects_that_meet_before_they_are_known_end_as_one() {
         let mut one = intent("xa", &format!("m-{n}"), format!("bytes {n}").as_bytes());
         one.effects = vec![status(kind, value)];
         let links = one.links.as_mut().unwrap();
-        links.tokens = tokens.iter().map(|token| [*token; 16]).collect();
+        links.links = tokens.iter().map(|token| names(Reach::Worker, [*token; 16])).collect();
         links.identifies = identifies;
         one
     };
@@ -169,7 +170,7 @@ async fn an_id_that_was_issued_to_another_party_is_refused_and_recorded() {
     let refers = |party: &str, id: &str| {
         let mut one = intent(party, id, b"refers");
         let links = one.links.as_mut().unwrap();
-        (links.pairwise, links.tokens) = (Some(own.clone()), vec![]);
+        (links.pairwise, links.links) = (Some(own.clone()), vec![]);
         one
     };
     let mut death = refers("xb", "m-3");
@@ -194,7 +195,7 @@ async fn two_instances_on_one_database_make_one_history() {
         for instance in &instances {
             let mut one = intent("xa", &format!("m-{n}"), format!("bytes {n}").as_bytes());
             if n % 2 == 0 {
-                one.links.as_mut().unwrap().tokens = vec![[9; 16]];
+                one.links.as_mut().unwrap().links = vec![names(Reach::Worker, [9; 16])];
             }
             let instance = instance.clone();
             requests.spawn(async move { (n, receipt(&instance.submit(one).await.unwrap()).1) });
@@ -311,7 +312,7 @@ async fn after_the_key_is_destroyed_the_log_verifies_and_nothing_opens() {
     journal.store(std::slice::from_ref(&one)).await.unwrap();
     let subject: uuid::Uuid =
         sqlx::query_scalar("select subject from messages").fetch_one(&databases.channel).await.unwrap();
-    assert_eq!(onechannel::store::vault_keys::destroy(&databases.vault, subject).await.unwrap(), 1);
+    assert_eq!(onechannel::store::vault_keys::destroy(&databases.vault, &[], &[subject]).await.unwrap(), 1);
     let answers = journal.store(&[one]).await.unwrap();
     let Answer::Stored { receipt, repeat: true, .. } = &answers[0] else { panic!("a repeat") };
     assert_eq!(receipt.opening, None);

@@ -23,7 +23,7 @@ async fn one_key_an_owner_and_none_after_one_of_its_subjects_is_erased() {
     let ids: Vec<Uuid> = owners.iter().map(|owner| first[owner].id).collect();
     assert_eq!(ids, owners.iter().map(|owner| again[owner].id).collect::<Vec<_>>());
     assert_eq!(first[&owners[0]].opening(Uuid::nil()), again[&owners[0]].opening(Uuid::nil()));
-    assert_eq!(vault_keys::destroy(&databases.vault, worker).await.unwrap(), 2);
+    assert_eq!(vault_keys::destroy(&databases.vault, &[], &[worker]).await.unwrap(), 2);
     let left = vault_keys::find(&databases.vault, &kek, &ids).await.unwrap();
     assert_eq!(left.into_keys().collect::<Vec<_>>(), [ids[1]]);
 }

@@ -8,7 +8,7 @@ use crate::{
     app::system::{SystemClock, SystemRandom},
     domain::{
         clock::{Clock, Random, uuid_v7},
-        facts::{Effect, FactKind},
+        facts::{Effect, FactKind, Link, Reach},
     },
     ledger::note::NoteSigner,
     sandbox::postgres::{Durability, PrivatePostgres},
@@ -111,6 +111,7 @@ async fn prepare(server: &PrivatePostgres) -> Result<Journal, CommandFault> {
         tokens: TokenKey::new(&seeds[1]),
         origin: origin.to_owned(),
         signers: [(CORRIDOR.to_owned(), signer)].into(),
+        rules: std::collections::HashMap::new(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     })
@@ -123,8 +124,13 @@ fn intent(journal: &Journal, body: &[u8]) -> Intent {
     let tag = journal.tokens.token("message", &[name]);
     let mut bytes = name.to_vec();
     bytes.extend_from_slice(body);
-    let mut effects =
-        vec![Effect::Status { kind: FactKind::Submission, value: "SUBMITTED".into(), at: None, owner: true }];
+    let mut effects = vec![Effect::Status {
+        kind: FactKind::Submission,
+        value: "SUBMITTED".into(),
+        at: None,
+        owner: true,
+        case: None,
+    }];
     effects.extend((0..20).map(|path| Effect::Field { path, digest: tag, owner: true }));
     Intent {
         id,
@@ -141,7 +147,14 @@ fn intent(journal: &Journal, body: &[u8]) -> Intent {
         asserted_at: now,
         revision: None,
         effects,
-        links: Some(Links { kind: SubjectKind::Placement, pairwise: None, tokens: vec![tag], identifies: true }),
+        links: Some(Links {
+            kind: SubjectKind::Placement,
+            pairwise: None,
+            worker: None,
+            follows: None,
+            links: vec![Link { token: tag, reach: Reach::Worker }],
+            identifies: true,
+        }),
         retention: "placement".into(),
         terms: (0..12).map(|term| i64::from(tag[term]) * 1_000 + term as i64).collect(),
         outcome: Outcome::Applied,
@@ -153,6 +166,7 @@ fn intent(journal: &Journal, body: &[u8]) -> Intent {
         urgency: 5,
         spends: vec![Spend { scope: "bench".into(), value: id.to_string(), expires_at: now + Duration::minutes(3) }],
         token: None,
+        decision: None,
     }
 }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 /// What is to be done with one intent.
 pub(super) enum Plan {
-    Store { subject: Option<Uuid>, outcome: Outcome, problem: Option<String> },
+    Store { outcome: Outcome, problem: Option<String> },
     Repeat(Uuid),
     RepeatInBatch(usize),
     Conflict,

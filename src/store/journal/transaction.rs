@@ -12,7 +12,7 @@ use crate::{
     store::{
         StoreFault,
         access::Standing,
-        effects, erasures,
+        effects,
         ledger::{self, Appended},
         vault_keys::{self, KeyOwner},
     },
@@ -55,16 +55,20 @@ pub(super) async fn run(journal: &Journal, intents: &[Intent]) -> Result<Vec<Ans
             Some(Known { at: KnownAt::Batch(first), .. }) => Plan::RepeatInBatch(*first),
             None => {
                 known.insert(intent.tag, Known { body_tag: intent.body_tag.to_vec(), at: KnownAt::Batch(n) });
-                subjects.place(journal, intent, now)
+                subjects.file(journal, intent, now)
             }
         };
         plans.push(plan);
     }
+    subjects.settle(journal, now);
+    let subjects = subjects;
     let (keys, ()) =
         tokio::try_join!(ensure_keys(journal, intents, &plans, &subjects), subjects.write(connection, now))?;
-    let logged = append(journal, connection, intents, &plans, &keys, now).await?;
-    insert_messages(journal, connection, intents, &plans, &keys, &logged, now).await?;
+    let sealing = Sealing { subjects: &subjects, keys };
+    let logged = append(journal, connection, intents, &plans, &sealing, now).await?;
+    insert_messages(journal, connection, intents, &plans, &sealing, &logged, now).await?;
     insert_deliveries(connection, intents, &plans, now).await?;
+    insert_decisions(connection, intents, &plans, now).await?;
     transaction.commit().await?;
     // Durable from here. If we die before answering, the sender repeats and gets this same receipt.
     answers(journal, intents, &plans, &logged, &subjects).await
@@ -142,8 +146,20 @@ async fn find_known(connection: &mut PgConnection, intents: &[Intent]) -> Result
 }
 
 /// Whose key seals a message: its subject's, or one of its own where it has none.
-fn key_owner(intent: &Intent, subject: Option<Uuid>) -> KeyOwner {
-    KeyOwner::new(vec![subject.unwrap_or(intent.id)], &intent.retention)
+fn key_owner(intent: &Intent, subjects: &Subjects) -> KeyOwner {
+    KeyOwner::new(vec![subjects.of(intent.id).unwrap_or(intent.id)], &intent.retention)
+}
+
+/// The subjects of a batch and the keys that seal what is about them.
+struct Sealing<'a> {
+    subjects: &'a Subjects,
+    keys: HashMap<KeyOwner, SealingKey>,
+}
+
+impl Sealing<'_> {
+    fn key(&self, intent: &Intent) -> &SealingKey {
+        &self.keys[&key_owner(intent, self.subjects)]
+    }
 }
 
 async fn ensure_keys(
@@ -152,18 +168,14 @@ async fn ensure_keys(
     plans: &[Plan],
     subjects: &Subjects,
 ) -> Result<HashMap<KeyOwner, SealingKey>, StoreFault> {
-    let owners: Vec<KeyOwner> =
-        stored(intents, plans).map(|(_, intent, subject, _)| key_owner(intent, subject)).collect();
+    let owners: Vec<KeyOwner> = stored(intents, plans).map(|(_, intent, _)| key_owner(intent, subjects)).collect();
     let new = |owner: &KeyOwner| !owner.subjects.iter().any(|subject| subjects.is_old(*subject));
     vault_keys::ensure(&journal.vault, &journal.kek, &owners, new, &*journal.clock, &*journal.random).await
 }
 
-fn stored<'a>(
-    intents: &'a [Intent],
-    plans: &'a [Plan],
-) -> impl Iterator<Item = (usize, &'a Intent, Option<Uuid>, Outcome)> {
+fn stored<'a>(intents: &'a [Intent], plans: &'a [Plan]) -> impl Iterator<Item = (usize, &'a Intent, Outcome)> {
     intents.iter().zip(plans).enumerate().filter_map(|(n, (intent, plan))| match plan {
-        Plan::Store { subject, outcome, .. } => Some((n, intent, *subject, *outcome)),
+        Plan::Store { outcome, .. } => Some((n, intent, *outcome)),
         Plan::Repeat(_) | Plan::RepeatInBatch(_) | Plan::Conflict | Plan::Replayed | Plan::Barred(_) => None,
     })
 }
@@ -179,13 +191,13 @@ async fn append(
     connection: &mut PgConnection,
     intents: &[Intent],
     plans: &[Plan],
-    keys: &HashMap<KeyOwner, SealingKey>,
+    sealing: &Sealing<'_>,
     now: OffsetDateTime,
 ) -> Result<Logged, StoreFault> {
     let mut by_corridor: BTreeMap<&str, Vec<(usize, Entry, Hash)>> = BTreeMap::new();
-    for (n, intent, subject, outcome) in stored(intents, plans) {
+    for (n, intent, outcome) in stored(intents, plans) {
         let id = uuid_v7(&*journal.clock, &*journal.random);
-        let opening = keys[&key_owner(intent, subject)].opening(id);
+        let opening = sealing.key(intent).opening(id);
         let entry = Entry {
             kind: EntryKind::Received,
             time: now,
@@ -220,7 +232,7 @@ async fn insert_messages(
     connection: &mut PgConnection,
     intents: &[Intent],
     plans: &[Plan],
-    keys: &HashMap<KeyOwner, SealingKey>,
+    sealing: &Sealing<'_>,
     logged: &Logged,
     now: OffsetDateTime,
 ) -> Result<(), StoreFault> {
@@ -228,8 +240,8 @@ async fn insert_messages(
         return Ok(());
     }
     let rows: Vec<Row<'_>> = stored(intents, plans)
-        .map(|(n, intent, subject, outcome)| {
-            let key = &keys[&key_owner(intent, subject)];
+        .map(|(n, intent, outcome)| {
+            let key = sealing.key(intent);
             let place = |column| Place { column, row: intent.id, key: key.id };
             let mut plain = (intent.evidence.len() as u32).to_be_bytes().to_vec();
             plain.extend_from_slice(&intent.evidence);
@@ -241,7 +253,11 @@ async fn insert_messages(
             };
             Row {
                 intent,
-                subject,
+                subject: sealing.subjects.of(intent.id),
+                dossier: sealing
+                    .subjects
+                    .dossier_of(intent)
+                    .filter(|_| intent.links.is_some() && outcome != Outcome::Refused),
                 outcome,
                 problem,
                 key: key.id,
@@ -259,7 +275,7 @@ async fn insert_messages(
     let ids: Vec<Uuid> = rows.iter().map(|row| row.intent.id).collect();
     let asserted: Vec<OffsetDateTime> = rows.iter().map(|row| row.intent.asserted_at).collect();
     let revisions: Vec<Option<i64>> = rows.iter().map(|row| row.intent.revision).collect();
-    let subjects: Vec<Option<Uuid>> = rows.iter().map(|row| row.subject).collect();
+    let about: Vec<Option<Uuid>> = rows.iter().map(|row| row.subject).collect();
     let effects: Vec<Vec<u8>> = rows.iter().map(|row| effects::pack(&row.intent.effects)).collect();
     let problems: Vec<Option<String>> = rows.iter().map(|row| row.problem.clone()).collect();
     let key_ids: Vec<Uuid> = rows.iter().map(|row| row.key).collect();
@@ -267,17 +283,13 @@ async fn insert_messages(
     let logs: Vec<String> = rows.iter().map(|row| journal.log(&row.intent.corridor)).collect();
     let found: Vec<(Uuid, Uuid, String)> = rows
         .iter()
-        .filter_map(|row| match (row.subject, &row.intent.links) {
-            (Some(subject), _) => Some((row.intent.id, subject, row.intent.terms.clone())),
-            // Nobody finds it by these, but erasing whom they name does.
-            (None, Some(links)) if row.outcome == Outcome::Held => {
-                Some((row.intent.id, row.intent.id, links.tokens.iter().map(erasures::term).collect()))
-            }
-            _ => None,
-        })
+        .filter_map(|row| Some((row.intent.id, row.subject?, join(&row.intent.terms))))
         .filter(|(.., terms)| !terms.is_empty())
-        .map(|(message, subject, terms)| (message, subject, join(&terms)))
         .collect();
+    let dossiers: Vec<Option<Uuid>> = rows.iter().map(|row| row.dossier).collect();
+    let links: Vec<Vec<u8>> =
+        rows.iter().map(|row| effects::pack_links(&sealing.subjects.links_of(row.intent))).collect();
+    let registers: Vec<bool> = rows.iter().map(|row| row.intent.links.as_ref().is_some_and(|l| l.identifies)).collect();
     let term_messages: Vec<Uuid> = found.iter().map(|row| row.0).collect();
     let term_subjects: Vec<Uuid> = found.iter().map(|row| row.1).collect();
     let terms: Vec<String> = found.into_iter().map(|row| row.2).collect();
@@ -289,14 +301,14 @@ async fn insert_messages(
            from unnest($21::uuid[], $22::uuid[], $23::text[]) as t (message, subject, terms)
          )
          insert into messages (id, party, client, corridor, type, authority, tag, body_tag, outcome, asserted_at, received_at, revision,
-           subject, effects, problem, key_id, sealed, canonical, log, leaf)
+           subject, effects, problem, key_id, sealed, canonical, log, leaf, dossier, links, registers)
          select id, party, client, corridor, type, authority, tag, body_tag, outcome, asserted_at, $20, revision,
-           subject, effects, problem, key_id, sealed, canonical, log, leaf
+           subject, effects, problem, key_id, sealed, canonical, log, leaf, dossier, links, registers
          from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::bytea[], $9::text[],
            $10::timestamptz[], $11::bigint[], $12::uuid[], $13::bytea[], $14::text[], $15::uuid[], $16::bytea[], $17::bytea[],
-           $18::text[], $19::bigint[])
+           $18::text[], $19::bigint[], $24::uuid[], $25::bytea[], $26::bool[])
            as t (id, party, client, corridor, type, authority, tag, body_tag, outcome, asserted_at, revision, subject, effects,
-             problem, key_id, sealed, canonical, log, leaf)",
+             problem, key_id, sealed, canonical, log, leaf, dossier, links, registers)",
         &ids,
         &texts(|row| &row.intent.party),
         &texts(|row| &row.intent.client),
@@ -308,7 +320,7 @@ async fn insert_messages(
         &texts(|row| row.outcome.as_str()),
         &asserted,
         &revisions as &[Option<i64>],
-        &subjects as &[Option<Uuid>],
+        &about as &[Option<Uuid>],
         &effects,
         &problems as &[Option<String>],
         &key_ids,
@@ -319,7 +331,10 @@ async fn insert_messages(
         now,
         &term_messages,
         &term_subjects,
-        &terms
+        &terms,
+        &dossiers as &[Option<Uuid>],
+        &links,
+        &registers
     )
     .execute(connection)
     .await?;
@@ -330,6 +345,7 @@ async fn insert_messages(
 struct Row<'a> {
     intent: &'a Intent,
     subject: Option<Uuid>,
+    dossier: Option<Uuid>,
     outcome: Outcome,
     problem: Option<String>,
     key: Uuid,
@@ -350,9 +366,20 @@ async fn insert_deliveries(
     now: OffsetDateTime,
 ) -> Result<(), StoreFault> {
     let mut by_party: BTreeMap<&str, Vec<(Uuid, i16)>> = BTreeMap::new();
-    for (_, intent, _, outcome) in stored(intents, plans) {
+    for (_, intent, outcome) in stored(intents, plans) {
         for party in intent.recipients.iter().filter(|_| outcome == Outcome::Applied) {
             by_party.entry(party).or_default().push((intent.id, intent.urgency));
+        }
+        let Some(decision) = intent.decision.as_ref().filter(|one| !one.tells.is_empty()) else { continue };
+        // The lock on its dossier keeps others from releasing the same message meanwhile.
+        let told = sqlx::query_scalar!(
+            r#"select exists (select from deliveries where message = $1) as "told!""#,
+            decision.target
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        for party in decision.tells.iter().filter(|_| !told) {
+            by_party.entry(party).or_default().push((decision.target, decision.urgency));
         }
     }
     for (party, rows) in by_party {
@@ -378,6 +405,30 @@ async fn insert_deliveries(
     Ok(())
 }
 
+/// What officers decided in this batch; one who decides again changes nothing.
+async fn insert_decisions(
+    connection: &mut PgConnection,
+    intents: &[Intent],
+    plans: &[Plan],
+    now: OffsetDateTime,
+) -> Result<(), StoreFault> {
+    for (_, intent, outcome) in stored(intents, plans) {
+        let Some(decision) = intent.decision.as_ref().filter(|_| outcome == Outcome::Applied) else { continue };
+        sqlx::query!(
+            "insert into decisions (target, officer, verdict, message, at) values ($1, $2, $3, $4, $5)
+             on conflict on constraint decisions_once do nothing",
+            decision.target,
+            decision.officer,
+            if decision.accepted { "ACCEPTED" } else { "REJECTED" },
+            intent.id,
+            now
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
 async fn answers(
     journal: &Journal,
     intents: &[Intent],
@@ -393,12 +444,13 @@ async fn answers(
             Plan::Conflict => Answer::Conflict,
             Plan::Repeat(id) => repeat(journal, *id).await?,
             Plan::RepeatInBatch(first) => match answers[*first].clone() {
-                Answer::Stored { receipt, outcome, problem, pairwise, .. } => {
-                    Answer::Stored { receipt, outcome, problem, pairwise, repeat: true }
+                Answer::Stored { receipt, outcome, problem, pairwise, state, .. } => {
+                    Answer::Stored { receipt, outcome, problem, pairwise, state, repeat: true }
                 }
                 other @ (Answer::Conflict | Answer::Replayed | Answer::Barred(_)) => other,
             },
-            Plan::Store { subject, outcome, problem } => {
+            Plan::Store { outcome, problem } => {
+                let subject = subjects.of(intent.id);
                 let (entry, index, opening) = &logged.leaves[&n];
                 let appended = &logged.appended[&intent.corridor];
                 let path = appended.commit.inclusion(*index).unwrap_or_default();
@@ -410,6 +462,7 @@ async fn answers(
                     outcome: *outcome,
                     problem: problem.clone(),
                     pairwise,
+                    state: subject.and_then(|id| subjects.state_of(id)),
                     repeat: false,
                 }
             }
@@ -442,6 +495,7 @@ pub(super) async fn repeat(journal: &Journal, id: Uuid) -> Result<Answer, StoreF
         outcome: Outcome::parse(&row.outcome).ok_or_else(|| bad("outcome"))?,
         problem: row.problem,
         pairwise: row.pairwise,
+        state: None,
         repeat: true,
     })
 }

@@ -5,7 +5,10 @@ pub(crate) mod gateway;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use onechannel::{
     app::system::{SystemClock, SystemRandom},
-    domain::clock::{Random, uuid_v7},
+    domain::{
+        clock::{Random, uuid_v7},
+        facts::{Link, Reach},
+    },
     ledger::note::NoteSigner,
     sandbox::postgres::{Durability, PrivatePostgres},
     store::{
@@ -75,6 +78,7 @@ pub(crate) fn journal(databases: &Databases) -> Journal {
         tokens: TokenKey::new(&[2; 32]),
         origin: ORIGIN.into(),
         signers: ["xa", "xb"].map(|corridor| (corridor.to_owned(), signer(corridor))).into(),
+        rules: std::collections::HashMap::new(),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     }
@@ -99,7 +103,14 @@ pub(crate) fn intent(party: &str, id: &str, bytes: &[u8]) -> Intent {
         asserted_at: datetime!(2026-11-24 00:00 UTC),
         revision: None,
         effects: vec![],
-        links: Some(Links { kind: SubjectKind::Placement, pairwise: None, tokens: vec![tag], identifies: false }),
+        links: Some(Links {
+            kind: SubjectKind::Placement,
+            pairwise: None,
+            worker: None,
+            follows: None,
+            links: vec![names(Reach::Worker, tag)],
+            identifies: false,
+        }),
         retention: "placement".into(),
         terms: vec![1, 2],
         outcome: Outcome::Applied,
@@ -111,12 +122,18 @@ pub(crate) fn intent(party: &str, id: &str, bytes: &[u8]) -> Intent {
         urgency: 5,
         spends: vec![],
         token: None,
+        decision: None,
     }
+}
+
+/// An identifier of this reach.
+pub(crate) fn names(reach: Reach, token: [u8; 16]) -> Link {
+    Link { token, reach }
 }
 
 /// (stage, provisional) of every placement that is not merged into another.
 pub(crate) async fn stage(databases: &Databases) -> Vec<(String, bool)> {
-    let rows = "select stage, provisional from subjects where merged_into is null order by id";
+    let rows = "select stage, provisional from subjects where merged_into is null and kind <> 'worker' order by id";
     sqlx::query_as(rows).fetch_all(&databases.channel).await.unwrap()
 }
 

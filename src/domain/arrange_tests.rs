@@ -1,0 +1,243 @@
+use super::*;
+use crate::domain::{
+    facts::{Link, Stage},
+    fold::{FoldRules, fold_among},
+};
+use proptest::prelude::*;
+use time::{Duration, macros::datetime};
+use uuid::Uuid;
+
+fn link(reach: Reach, n: u8) -> Link {
+    let kind = match reach {
+        Reach::Placement => 1,
+        Reach::Worker => 2,
+        Reach::Person => 3,
+    };
+    Link { token: [kind, n, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], reach }
+}
+
+fn reference(n: u8) -> Link {
+    link(Reach::Placement, n)
+}
+
+fn passport(n: u8) -> Link {
+    link(Reach::Worker, n)
+}
+
+fn nik(n: u8) -> Link {
+    link(Reach::Person, n)
+}
+
+fn says(n: u8, hour: i64, kind: FactKind, value: &str, links: &[Link]) -> Assertion {
+    Assertion {
+        message: Uuid::from_u128(n.into()),
+        tag: [n; 16],
+        authority: "A".into(),
+        asserted_at: datetime!(2026-11-24 00:00 UTC) + Duration::hours(hour),
+        revision: None,
+        digest: [n; 32],
+        effects: vec![Effect::Status { kind, value: value.into(), at: None, owner: true, case: None }],
+        links: links.to_vec(),
+        registers: kind == FactKind::Registered,
+        held: false,
+    }
+}
+
+fn registers(n: u8, hour: i64, links: &[Link]) -> Assertion {
+    says(n, hour, FactKind::Registered, "REGISTERED", links)
+}
+
+fn about_message(n: u8, hour: i64, effect: Effect) -> Assertion {
+    Assertion { effects: vec![effect], links: vec![], ..says(n, hour, FactKind::Reminder, "", &[]) }
+}
+
+/// A placement's stage, whether it is registered, and the tags of its messages.
+type Told = (Stage, bool, BTreeSet<[u8; 16]>);
+
+/// What is told of people and placements, without positions: for each worker, of each placement its stage and messages.
+fn told(said: &[Assertion]) -> BTreeSet<(bool, Vec<Told>)> {
+    let standing = Standing::of(said);
+    let arranged = arrange(said);
+    let place = |one: &Placement| {
+        let members = one.members.iter().map(|n| &said[*n]);
+        let state = fold_among(&standing, members.clone(), &FoldRules::default());
+        (state.stage, one.registration.is_some(), members.map(|one| one.tag).collect())
+    };
+    arranged.workers.iter().map(|worker| (worker.contested, worker.placements.iter().map(place).collect())).collect()
+}
+
+fn stages(said: &[Assertion]) -> Vec<Vec<Stage>> {
+    told(said).into_iter().map(|(_, placements)| placements.into_iter().map(|one| one.0).collect()).collect()
+}
+
+#[test]
+fn a_worker_who_goes_again_has_two_placements_and_what_names_only_her_goes_to_the_one_that_ran() {
+    let said = [
+        registers(1, 0, &[reference(1), passport(1), nik(1)]),
+        says(2, 10, FactKind::Entry, "ARRIVED", &[passport(1)]),
+        says(3, 20, FactKind::Return, "END_OF_CONTRACT", &[passport(1)]),
+        registers(4, 30, &[reference(2), passport(2), passport(1), nik(1)]),
+        says(5, 40, FactKind::Exit, "DEPARTED", &[passport(2)]),
+    ];
+    assert_eq!(stages(&said), [[Stage::ReturnedHome, Stage::Departed]]);
+}
+
+#[test]
+fn a_late_registration_takes_over_what_is_its_own() {
+    let first = registers(1, 0, &[reference(1), passport(1)]);
+    let back = says(2, 20, FactKind::Return, "END_OF_CONTRACT", &[passport(1)]);
+    let arrived = says(3, 40, FactKind::Entry, "ARRIVED", &[passport(1)]);
+    let second = registers(4, 30, &[reference(2), passport(1)]);
+    assert_eq!(stages(&[first.clone(), back.clone(), arrived.clone()]), [[Stage::ReturnedHome]]);
+    assert_eq!(stages(&[first, back, arrived, second]), [[Stage::ReturnedHome, Stage::Arrived]]);
+}
+
+#[test]
+fn two_people_who_claim_one_passport_stay_two_and_what_names_only_it_belongs_to_neither() {
+    let said = [
+        says(1, 5, FactKind::Entry, "ARRIVED", &[passport(1)]),
+        registers(2, 0, &[reference(1), passport(1), nik(1)]),
+        registers(3, 1, &[reference(2), passport(1), nik(2)]),
+        says(4, 6, FactKind::Permit, "ISSUED", &[reference(2), passport(9)]),
+    ];
+    let found = told(&said);
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|(contested, _)| *contested), "each is shown to an officer: {found:?}");
+    assert!(found.iter().any(|(_, placements)| placements[0].0 == Stage::Arrived && !placements[0].1));
+    assert!(found.iter().any(|(_, placements)| placements[0].0 == Stage::InService && placements[0].1));
+    // The lifelong number of the second was wrong; its registrar corrects it, and there is one person with two placements.
+    let mut corrected = registers(5, 2, &[reference(2), passport(1), nik(1)]);
+    corrected.revision = Some(2);
+    let mended: Vec<Assertion> = said.into_iter().chain([corrected]).collect();
+    let found = told(&mended);
+    assert_eq!(found.len(), 1);
+    assert!(found.iter().all(|(contested, placements)| !contested && placements.len() == 2));
+}
+
+#[test]
+fn twins_with_consecutive_passports_stay_two() {
+    let said = [
+        registers(1, 0, &[reference(1), passport(1), nik(1)]),
+        registers(2, 0, &[reference(2), passport(2), nik(2)]),
+        says(3, 9, FactKind::Death, "DECEASED", &[passport(2)]),
+    ];
+    assert_eq!(stages(&said), [[Stage::Registered], [Stage::Deceased]]);
+}
+
+#[test]
+fn a_renewed_passport_links_and_chains_reach_through() {
+    let said = [
+        registers(1, 0, &[reference(1), passport(1), nik(1)]),
+        says(2, 1, FactKind::Clearance, "CLEARED", &[passport(2), passport(1)]),
+        says(3, 2, FactKind::Permit, "ISSUED", &[passport(2), passport(7)]),
+        says(4, 3, FactKind::Absence, "ALLEGED", &[passport(7)]),
+    ];
+    let found = told(&said);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found.first().map(|(contested, all)| (*contested, all[0].2.len())), Some((false, 4)));
+}
+
+#[test]
+fn a_case_without_a_person_is_linked_later() {
+    let case = says(1, 0, FactKind::ProtectionRequest, "REQUESTED", &[reference(9)]);
+    assert_eq!(told(std::slice::from_ref(&case)).len(), 1);
+    let said = [
+        case,
+        registers(2, -5, &[reference(1), passport(1)]),
+        says(3, 4, FactKind::ProtectionAnswer, "ACCEPTED", &[reference(9), passport(1)]),
+    ];
+    assert_eq!(told(&said).len(), 1);
+}
+
+#[test]
+fn a_held_message_counts_once_an_officer_stands_by_it() {
+    let mut held = says(1, 5, FactKind::Entry, "ARRIVED", &[passport(1)]);
+    held.held = true;
+    let registered = registers(2, 0, &[reference(1), passport(1)]);
+    assert_eq!(arrange(std::slice::from_ref(&held)).loose, [0], "nobody knows whom it is about");
+    assert_eq!(stages(&[held.clone(), registered.clone()]), [[Stage::Registered]]);
+    let approve = about_message(3, 6, Effect::Approve { target: [1; 16], officer: [7; 16] });
+    assert_eq!(stages(&[approve, held, registered]), [[Stage::Arrived]]);
+}
+
+#[test]
+fn the_death_of_the_wrong_twin_is_undone_by_a_withdrawal_and_two_officers() {
+    let registered = registers(1, 0, &[reference(1), passport(1)]);
+    let death = says(2, 1, FactKind::Death, "DECEASED", &[passport(1)]);
+    let undo = about_message(3, 2, Effect::Invalidate { target: [2; 16] });
+    let by = |n: u8, officer: u8| about_message(n, 3, Effect::Approve { target: [3; 16], officer: [officer; 16] });
+    let mut said = vec![undo, registered, death, by(4, 1), by(5, 1)];
+    assert_eq!(stages(&said), [[Stage::Deceased]], "one officer twice is one");
+    said.push(by(6, 2));
+    assert_eq!(stages(&said), [[Stage::Registered]]);
+}
+
+fn message() -> impl Strategy<Value = Assertion> {
+    let kinds = [
+        (FactKind::Registered, "REGISTERED"),
+        (FactKind::Entry, "ARRIVED"),
+        (FactKind::Permit, "ISSUED"),
+        (FactKind::Return, "END_OF_CONTRACT"),
+        (FactKind::Death, "DECEASED"),
+    ];
+    let links = prop::collection::vec((0..3u8, 1..4u8), 0..3);
+    (0..kinds.len(), 0..40i64, links, any::<bool>(), 0..8u8, 1..30u8).prop_map(
+        move |(kind, hour, links, held, word, target)| {
+            let reach =
+                |(reach, n): (u8, u8)| link([Reach::Placement, Reach::Worker, Reach::Person][usize::from(reach)], n);
+            let links: Vec<Link> = links.into_iter().map(reach).collect();
+            let mut one = says(0, hour, kinds[kind].0, kinds[kind].1, &links);
+            one.held = held && word < 3;
+            match word {
+                6 => one.effects = vec![Effect::Invalidate { target: [target; 16] }],
+                7 => one.effects = vec![Effect::Approve { target: [target; 16], officer: [target % 3; 16] }],
+                _ => {}
+            }
+            one
+        },
+    )
+}
+
+fn numbered(mut said: Vec<Assertion>) -> Vec<Assertion> {
+    for (n, one) in (1u8..).zip(&mut said) {
+        (one.tag, one.digest, one.message) = ([n; 16], [n; 32], Uuid::from_u128(n.into()));
+    }
+    said
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_order_tells_of_the_same_people_and_placements(
+        (said, shuffled) in prop::collection::vec(message(), 0..24).prop_map(numbered).prop_flat_map(|said| {
+            (Just(said.clone()), Just(said).prop_shuffle())
+        })
+    ) {
+        prop_assert_eq!(told(&said), told(&shuffled));
+    }
+
+    #[test]
+    fn every_message_stands_in_one_place(said in prop::collection::vec(message(), 0..24).prop_map(numbered)) {
+        let arranged = arrange(&said);
+        let placed = arranged.workers.iter().flat_map(|worker| &worker.placements).flat_map(|one| &one.members);
+        let mut all: Vec<usize> = placed.chain(&arranged.loose).copied().collect();
+        all.sort_unstable();
+        prop_assert_eq!(all, (0..said.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn two_lifelong_numbers_are_never_one_person(said in prop::collection::vec(message(), 0..24).prop_map(numbered)) {
+        let standing = Standing::of(&said);
+        for worker in arrange(&said).workers {
+            let in_force = |placement: &Placement| {
+                let speaks = |one: &&Assertion| standing.in_force(one) && about(one).is_none();
+                let speaking = placement.members.iter().map(|n| &said[*n]).filter(speaks);
+                let own = speaking.flat_map(|one| one.links.iter().map(move |link| (one.rank(), link)));
+                own.filter(|(_, link)| link.reach == Reach::Person).max().map(|(_, link)| link.token)
+            };
+            let people: BTreeSet<_> = worker.placements.iter().filter_map(in_force).collect();
+            prop_assert!(people.len() <= 1, "{:?}", people);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Reading and locking the dossiers that a batch may touch.
+
+use super::{Dossier, Filed, Subject, Subjects, WORKER, targets};
+use crate::{
+    domain::facts::Assertion,
+    store::{
+        StoreFault, effects,
+        journal::{Intent, SubjectKind},
+    },
+};
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use uuid::Uuid;
+
+impl Subjects {
+    pub(in super::super) async fn load(connection: &mut PgConnection, intents: &[Intent]) -> Result<Self, StoreFault> {
+        let links = || intents.iter().filter_map(|intent| intent.links.as_ref().map(|links| (intent, links)));
+        let tokens: Vec<Vec<u8>> = links()
+            .flat_map(|(intent, links)| links.links.iter().map(|link| &link.token).chain([&intent.tag]))
+            .map(|token| token.to_vec())
+            .collect();
+        let named = links().flat_map(|(intent, links)| {
+            [&links.pairwise, &links.worker].into_iter().flatten().map(|id| (intent.party.clone(), id.clone()))
+        });
+        let (parties, ids): (Vec<String>, Vec<String>) = named.unzip();
+        let by_token = sqlx::query!("select token, dossier from link_keys where token = any($1)", &tokens)
+            .fetch_all(&mut *connection);
+        let by_token = by_token.await?.into_iter().filter_map(|row| Some((row.token.try_into().ok()?, row.dossier)));
+        let mut found = Self {
+            by_id: BTreeMap::new(),
+            by_token: by_token.collect(),
+            by_tag: HashMap::new(),
+            by_pairwise: if ids.is_empty() { HashMap::new() } else { pairwise(connection, &parties, &ids).await? },
+            new_tokens: Vec::new(),
+            placed: HashMap::new(),
+        };
+        let wanted: Vec<Vec<u8>> = intents.iter().flat_map(targets).map(|tag| tag.to_vec()).collect();
+        if !wanted.is_empty() {
+            let rows = sqlx::query!(
+                r#"select tag, dossier as "dossier!" from messages where tag = any($1) and dossier is not null"#,
+                &wanted
+            );
+            for row in rows.fetch_all(&mut *connection).await? {
+                found.by_tag.extend(row.tag.try_into().ok().map(|tag| (tag, row.dossier)));
+            }
+        }
+        found.lock(connection).await?;
+        Ok(found)
+    }
+
+    /// Locks every dossier found, those they were merged into and all that were merged into these, in the order of their ids;
+    /// reads what is in them.
+    async fn lock(&mut self, connection: &mut PgConnection) -> Result<(), StoreFault> {
+        let by_pairwise = self.by_pairwise.values().map(|(dossier, ..)| dossier);
+        let mut wanted: BTreeSet<Uuid> =
+            self.by_token.values().chain(self.by_tag.values()).chain(by_pairwise).copied().collect();
+        let mut locked = BTreeSet::new();
+        while wanted.len() > locked.len() {
+            let ids: Vec<Uuid> = wanted.difference(&locked).copied().collect();
+            let rows = sqlx::query!(
+                "select id, kind, merged_into, opened_at from dossiers where id = any($1) or merged_into = any($1)
+                 order by id for update",
+                &ids
+            )
+            .fetch_all(&mut *connection)
+            .await?;
+            for row in rows {
+                wanted.extend(row.merged_into);
+                let bad = || StoreFault::BadRow { table: "dossiers", column: "kind", row: row.id.to_string() };
+                let dossier = Dossier {
+                    id: row.id,
+                    kind: SubjectKind::of_dossier(&row.kind).ok_or_else(bad)?,
+                    merged_into: row.merged_into,
+                    opened_at: row.opened_at,
+                    is_new: false,
+                    is_touched: false,
+                    corridor: String::new(),
+                    parties: Vec::new(),
+                    said: Vec::new(),
+                    filed: Vec::new(),
+                    subjects: Vec::new(),
+                };
+                self.by_id.insert(row.id, dossier);
+            }
+            locked.extend(ids);
+        }
+        let ids: Vec<Uuid> = self.by_id.keys().copied().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.read_subjects(connection, &ids).await?;
+        self.read_messages(connection, &ids).await
+    }
+
+    async fn read_messages(&mut self, connection: &mut PgConnection, ids: &[Uuid]) -> Result<(), StoreFault> {
+        // A plain look-up by index: a join would be planned as a scan of all messages.
+        let rows = sqlx::query!(
+            r#"select dossier as "dossier!", corridor, subject, id, tag, body_tag, authority, asserted_at, revision, effects, links,
+                 registers, outcome
+               from messages where dossier = any($1)"#,
+            ids
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        for row in rows {
+            let bad = |column| StoreFault::BadRow { table: "messages", column, row: row.id.to_string() };
+            let assertion = Assertion {
+                message: row.id,
+                tag: row.tag.as_slice().try_into().map_err(|_| bad("tag"))?,
+                authority: row.authority.clone(),
+                asserted_at: row.asserted_at,
+                revision: row.revision,
+                digest: row.body_tag.as_slice().try_into().map_err(|_| bad("body_tag"))?,
+                effects: effects::unpack(&row.effects).ok_or_else(|| bad("effects"))?,
+                links: effects::unpack_links(&row.links).ok_or_else(|| bad("links"))?,
+                registers: row.registers,
+                held: row.outcome == "held",
+            };
+            let stands_in = self.canonical(row.dossier);
+            self.by_tag.insert(assertion.tag, stands_in);
+            if let Some(dossier) = self.by_id.get_mut(&stands_in) {
+                dossier.corridor = row.corridor;
+                dossier.said.push(assertion);
+                dossier.filed.push(Filed { before: row.subject, subject: None, is_new: false });
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_subjects(&mut self, connection: &mut PgConnection, ids: &[Uuid]) -> Result<(), StoreFault> {
+        let rows = sqlx::query!(
+            r#"select id, dossier as "dossier!", kind, corridor, worker, anchor, provisional, merged_into, opened_at, exceptions
+               from subjects where dossier = any($1)"#,
+            ids
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut pairwise: HashMap<Uuid, BTreeMap<String, String>> = HashMap::new();
+        let own: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let known = sqlx::query!("select subject, party, id from pairwise_ids where subject = any($1)", &own);
+        for row in known.fetch_all(connection).await? {
+            pairwise.entry(row.subject).or_default().insert(row.party, row.id);
+        }
+        for row in rows {
+            let bad = |column| StoreFault::BadRow { table: "subjects", column, row: row.id.to_string() };
+            let subject = Subject {
+                id: row.id,
+                kind: SubjectKind::parse(&row.kind)
+                    .map(SubjectKind::as_str)
+                    .or((row.kind == WORKER).then_some(WORKER))
+                    .ok_or_else(|| bad("kind"))?,
+                corridor: row.corridor.clone(),
+                worker: row.worker,
+                anchor: row.anchor.unwrap_or_default().try_into().map_err(|_| bad("anchor"))?,
+                provisional: row.provisional,
+                merged_into: row.merged_into,
+                opened_at: row.opened_at,
+                is_new: false,
+                is_changed: false,
+                exceptions: row.exceptions.into_iter().collect(),
+                pairwise: pairwise.remove(&row.id).unwrap_or_default(),
+                state: None,
+                clocks: Vec::new(),
+            };
+            let stands_in = self.canonical(row.dossier);
+            if let Some(dossier) = self.by_id.get_mut(&stands_in) {
+                dossier.corridor = row.corridor;
+                dossier.subjects.push(subject);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What parties know by these ids.
+async fn pairwise(
+    connection: &mut PgConnection,
+    parties: &[String],
+    ids: &[String],
+) -> Result<HashMap<(String, String), (Uuid, [u8; 16], bool)>, StoreFault> {
+    let rows = sqlx::query!(
+        r#"select p.party, p.id, s.dossier as "dossier!", s.anchor as "anchor!", s.kind
+           from pairwise_ids p
+           join unnest($1::text[], $2::text[]) as wanted (party, id) on p.party = wanted.party and p.id = wanted.id
+           join subjects s on s.id = p.subject"#,
+        parties,
+        ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let known = |anchor: Vec<u8>| <[u8; 16]>::try_from(anchor).ok();
+    let found = rows
+        .into_iter()
+        .filter_map(|row| Some(((row.party, row.id), (row.dossier, known(row.anchor)?, row.kind == WORKER))));
+    Ok(found.collect())
+}

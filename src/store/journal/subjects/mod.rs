@@ -1,0 +1,362 @@
+//! The subjects of one journal transaction: the dossiers that its messages touch are locked, arranged and folded as a whole, and
+//! what changed is written. Which message belongs where follows from the set of messages alone ([`crate::domain::arrange`]);
+//! this keeps the rows that stand for it.
+
+mod load;
+mod write;
+
+use super::{Intent, Journal, Links, Outcome, SubjectKind, plan::Plan};
+use crate::domain::{
+    arrange::{Arranged, Placement, arrange},
+    clock::uuid_v7,
+    deadlines::{Clock, running},
+    facts::{Assertion, Effect, Exception, Link, Reach},
+    fold::{Standing, State, fold_among},
+    identifiers::pairwise_id,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The kind of rows that stand for a person; not one that a message is about.
+const WORKER: &str = "worker";
+
+/// A row of `subjects`.
+struct Subject {
+    id: Uuid,
+    kind: &'static str,
+    corridor: String,
+    worker: Option<Uuid>,
+    anchor: [u8; 16],
+    provisional: bool,
+    merged_into: Option<Uuid>,
+    opened_at: OffsetDateTime,
+    is_new: bool,
+    is_changed: bool,
+    /// Exceptions that were open.
+    exceptions: BTreeSet<String>,
+    pairwise: BTreeMap<String, String>,
+    state: Option<Arc<State>>,
+    clocks: Vec<Clock>,
+}
+
+/// A message of a dossier and where it was so far.
+struct Filed {
+    before: Option<Uuid>,
+    subject: Option<Uuid>,
+    is_new: bool,
+}
+
+/// Everything that shares an identifier.
+struct Dossier {
+    id: Uuid,
+    kind: SubjectKind,
+    merged_into: Option<Uuid>,
+    opened_at: OffsetDateTime,
+    is_new: bool,
+    is_touched: bool,
+    corridor: String,
+    /// Parties that get an id for new subjects.
+    parties: Vec<String>,
+    said: Vec<Assertion>,
+    filed: Vec<Filed>,
+    subjects: Vec<Subject>,
+}
+
+/// The dossiers that a batch may touch, locked, with their messages and subjects.
+pub(super) struct Subjects {
+    by_id: BTreeMap<Uuid, Dossier>,
+    by_token: HashMap<[u8; 16], Uuid>,
+    by_tag: HashMap<[u8; 16], Uuid>,
+    /// What a party's id stands for: its dossier, the message that stands for its subject, and whether that is a worker.
+    by_pairwise: HashMap<(String, String), (Uuid, [u8; 16], bool)>,
+    new_tokens: Vec<([u8; 16], Uuid)>,
+    /// Where each message of this batch ended.
+    placed: HashMap<Uuid, Uuid>,
+}
+
+impl Subjects {
+    /// Whether a subject was there before this transaction.
+    pub(super) fn is_old(&self, subject: Uuid) -> bool {
+        self.subject(subject).is_some_and(|subject| !subject.is_new)
+    }
+
+    /// The subject of a message of this batch.
+    pub(super) fn of(&self, message: Uuid) -> Option<Uuid> {
+        self.placed.get(&message).copied()
+    }
+
+    /// The dossier of a message of this batch.
+    pub(super) fn dossier_of(&self, intent: &Intent) -> Option<Uuid> {
+        self.by_tag.get(&intent.tag).copied()
+    }
+
+    /// What a message of this batch names, an id that its sender was given included.
+    pub(super) fn links_of(&self, intent: &Intent) -> Vec<Link> {
+        let filed = self.dossier_of(intent).and_then(|id| self.by_id.get(&self.canonical(id)));
+        let said = filed.and_then(|dossier| dossier.said.iter().find(|one| one.message == intent.id));
+        said.map(|one| one.links.clone()).unwrap_or_default()
+    }
+
+    /// The id by which `party` knows a subject of this transaction.
+    pub(super) fn pairwise_of(&self, subject: Uuid, party: &str) -> Option<String> {
+        self.subject(subject)?.pairwise.get(party).cloned()
+    }
+
+    /// The state of a subject after this transaction.
+    pub(super) fn state_of(&self, subject: Uuid) -> Option<Arc<State>> {
+        self.subject(subject)?.state.clone()
+    }
+
+    fn subject(&self, id: Uuid) -> Option<&Subject> {
+        self.by_id.values().flat_map(|dossier| &dossier.subjects).find(|subject| subject.id == id)
+    }
+
+    fn canonical(&self, id: Uuid) -> Uuid {
+        self.by_id.get(&id).and_then(|dossier| dossier.merged_into).unwrap_or(id)
+    }
+
+    /// Files a message in the dossier that its identifiers lead to.
+    pub(super) fn file(&mut self, journal: &Journal, intent: &Intent, now: OffsetDateTime) -> Plan {
+        let store = |outcome| Plan::Store { outcome, problem: intent.problem.clone() };
+        let Some(links) = intent.links.as_ref().filter(|_| intent.outcome != Outcome::Refused) else {
+            return store(intent.outcome);
+        };
+        let mut named = links.links.clone();
+        named.extend(links.follows.map(|token| Link { token, reach: Reach::Placement }));
+        let mut found: BTreeSet<Uuid> = BTreeSet::new();
+        for (id, reach) in [(&links.pairwise, Reach::Placement), (&links.worker, Reach::Worker)] {
+            let Some(id) = id else { continue };
+            match self.by_pairwise.get(&(intent.party.clone(), id.clone())) {
+                Some((dossier, anchor, is_worker)) if self.fits(*dossier, intent, *is_worker, reach) => {
+                    found.insert(self.canonical(*dossier));
+                    // A placement's id names it by the message that stands for it. A worker's id names nothing more: which
+                    // of her placements is meant follows from the rest.
+                    if !is_worker {
+                        named.push(Link { token: *anchor, reach });
+                    }
+                }
+                _ => return Self::unknown_id(intent, reach),
+            }
+        }
+        found.extend(named.iter().filter_map(|link| self.by_token.get(&link.token)).map(|id| self.canonical(*id)));
+        found.extend(self.by_token.get(&intent.tag).map(|id| self.canonical(*id)));
+        let targets = || targets(intent);
+        found.extend(targets().filter_map(|tag| self.by_tag.get(tag)).map(|id| self.canonical(*id)));
+        let id = self.unite(found, links, intent, journal, now);
+        // Tags of stored messages are found by themselves; of one that has not come yet the token waits for it.
+        let unseen = targets().filter(|tag| !self.by_tag.contains_key(*tag));
+        for token in links.links.iter().map(|link| &link.token).chain(unseen) {
+            if !self.by_token.contains_key(token) {
+                self.by_token.insert(*token, id);
+                self.new_tokens.push((*token, id));
+            }
+        }
+        self.by_tag.insert(intent.tag, id);
+        if let Some(dossier) = self.by_id.get_mut(&id) {
+            dossier.is_touched = true;
+            dossier.parties.clone_from(&intent.parties);
+            dossier.filed.push(Filed { before: None, subject: None, is_new: true });
+            dossier.said.push(Assertion {
+                message: intent.id,
+                tag: intent.tag,
+                authority: intent.authority.clone(),
+                asserted_at: intent.asserted_at,
+                revision: intent.revision,
+                digest: intent.body_tag,
+                effects: intent.effects.clone(),
+                links: named,
+                registers: links.identifies,
+                held: intent.outcome == Outcome::Held,
+            });
+        }
+        store(intent.outcome)
+    }
+
+    fn fits(&self, dossier: Uuid, intent: &Intent, is_worker: bool, reach: Reach) -> bool {
+        self.by_id.get(&dossier).is_some_and(|one| one.corridor == intent.corridor)
+            && is_worker == (reach == Reach::Worker)
+    }
+
+    /// An id that this party was never given: a safety message waits for a person, anything else is refused.
+    fn unknown_id(intent: &Intent, reach: Reach) -> Plan {
+        let outcome = if intent.urgency == 0 { Outcome::Held } else { Outcome::Refused };
+        let pointer = if reach == Reach::Worker { "/data/placement/worker" } else { "/data/placement/id" };
+        let problem = Some(format!(r#"[{{"pointer":"{pointer}","rule":"unknown-id"}}]"#));
+        Plan::Store { outcome, problem }
+    }
+
+    /// One dossier from all that the identifiers lead to; none opens a new one. That is only what is looked at together: who is
+    /// who is not decided here.
+    fn unite(
+        &mut self,
+        found: BTreeSet<Uuid>,
+        links: &Links,
+        intent: &Intent,
+        journal: &Journal,
+        now: OffsetDateTime,
+    ) -> Uuid {
+        let Some(target) = found.first().copied() else {
+            let id = uuid_v7(&*journal.clock, &*journal.random);
+            let dossier = Dossier {
+                id,
+                kind: links.kind,
+                merged_into: None,
+                opened_at: now,
+                is_new: true,
+                is_touched: true,
+                corridor: intent.corridor.clone(),
+                parties: intent.parties.clone(),
+                said: Vec::new(),
+                filed: Vec::new(),
+                subjects: Vec::new(),
+            };
+            self.by_id.insert(id, dossier);
+            return id;
+        };
+        for id in found.into_iter().skip(1) {
+            let Some(other) = self.by_id.get_mut(&id) else { continue };
+            let said = std::mem::take(&mut other.said);
+            let filed = std::mem::take(&mut other.filed);
+            let subjects = std::mem::take(&mut other.subjects);
+            if let Some(target) = self.by_id.get_mut(&target) {
+                target.said.extend(said);
+                target.filed.extend(filed);
+                target.subjects.extend(subjects);
+            }
+            // What was merged into it before goes along: every reader looks one step far.
+            for one in self.by_id.values_mut().filter(|one| one.id == id || one.merged_into == Some(id)) {
+                one.merged_into = Some(target);
+                one.is_touched = true;
+            }
+        }
+        target
+    }
+
+    /// Arranges and folds every dossier that was touched, once all messages of the batch are filed.
+    pub(super) fn settle(&mut self, journal: &Journal, now: OffsetDateTime) {
+        for dossier in self.by_id.values_mut().filter(|one| one.is_touched && one.merged_into.is_none()) {
+            let placed = dossier.settle(journal, now);
+            self.placed.extend(placed);
+        }
+    }
+}
+
+/// Messages that an intent is about: those that it withdraws, decides on or follows.
+fn targets(intent: &Intent) -> impl Iterator<Item = &[u8; 16]> {
+    let follows = intent.links.as_ref().and_then(|links| links.follows.as_ref());
+    let about = intent.effects.iter().filter_map(|effect| match effect {
+        Effect::Invalidate { target } | Effect::Approve { target, .. } => Some(target),
+        Effect::Status { .. } | Effect::Field { .. } => None,
+    });
+    about.chain(follows)
+}
+
+impl Dossier {
+    /// Gives each message its subject; gives those of new messages.
+    fn settle(&mut self, journal: &Journal, now: OffsetDateTime) -> Vec<(Uuid, Uuid)> {
+        let arranged = match self.kind {
+            SubjectKind::Placement => arrange(&self.said),
+            SubjectKind::JobOrder | SubjectKind::Crisis => Arranged::default(),
+        };
+        if self.kind != SubjectKind::Placement {
+            let all: Vec<usize> = (0..self.said.len()).collect();
+            let at = self.claim(self.kind.as_str(), &all, None, None, journal, now);
+            self.fold(at, &all, false, journal);
+        }
+        for worker in &arranged.workers {
+            let all: Vec<usize> = worker.placements.iter().flat_map(|one| one.members.iter().copied()).collect();
+            let first = worker.placements.iter().find_map(|one| one.registration);
+            let of = self.claim(WORKER, &all, first, None, journal, now);
+            let of = self.subjects[of].id;
+            for Placement { members, registration, .. } in &worker.placements {
+                let at = self.claim(SubjectKind::Placement.as_str(), members, *registration, Some(of), journal, now);
+                self.fold(at, members, worker.contested, journal);
+            }
+        }
+        let placed = self.said.iter().zip(&self.filed).filter(|(_, filed)| filed.is_new);
+        placed.filter_map(|(one, filed)| Some((one.message, filed.subject?))).collect()
+    }
+
+    /// The row that stands for these messages: the oldest whose own message is among them; others of that kind join it.
+    fn claim(
+        &mut self,
+        kind: &'static str,
+        members: &[usize],
+        registration: Option<usize>,
+        worker: Option<Uuid>,
+        journal: &Journal,
+        now: OffsetDateTime,
+    ) -> usize {
+        let tags: BTreeSet<[u8; 16]> = members.iter().map(|n| self.said[*n].tag).collect();
+        let mut own: Vec<usize> = (0..self.subjects.len())
+            .filter(|at| self.subjects[*at].kind == kind && tags.contains(&self.subjects[*at].anchor))
+            .collect();
+        own.sort_by_key(|at| self.subjects[*at].id);
+        let first = || members.iter().min_by_key(|n| (self.said[**n].asserted_at, &self.said[**n].digest));
+        let at = own.first().copied().unwrap_or(self.subjects.len());
+        if own.is_empty() {
+            let anchor = first().map_or([0; 16], |n| self.said[*n].tag);
+            let subject = self.open(kind, anchor, journal, now);
+            self.subjects.push(subject);
+        }
+        let target = self.subjects[at].id;
+        for joined in own.into_iter().skip(1) {
+            let joined = &mut self.subjects[joined];
+            joined.is_changed |= joined.merged_into != Some(target);
+            joined.merged_into = Some(target);
+        }
+        let anchor = registration.map(|n| self.said[n].tag);
+        let row = &mut self.subjects[at];
+        let before = (row.merged_into.take(), row.worker, row.anchor, row.provisional);
+        row.worker = worker;
+        row.provisional = registration.is_none();
+        row.anchor = anchor.unwrap_or(row.anchor);
+        row.is_changed |= before != (None, row.worker, row.anchor, row.provisional);
+        at
+    }
+
+    fn open(&self, kind: &'static str, anchor: [u8; 16], journal: &Journal, now: OffsetDateTime) -> Subject {
+        Subject {
+            id: uuid_v7(&*journal.clock, &*journal.random),
+            kind,
+            corridor: self.corridor.clone(),
+            worker: None,
+            anchor,
+            provisional: true,
+            merged_into: None,
+            opened_at: now,
+            is_new: true,
+            is_changed: true,
+            exceptions: BTreeSet::new(),
+            pairwise: self.parties.iter().map(|party| (party.clone(), pairwise_id(&*journal.random))).collect(),
+            state: None,
+            clocks: Vec::new(),
+        }
+    }
+
+    /// Folds the messages of a row into its state, and files them there.
+    fn fold(&mut self, at: usize, members: &[usize], contested: bool, journal: &Journal) {
+        let rules = journal.rules_of(&self.corridor);
+        let standing = Standing::of(&self.said);
+        let mut state = fold_among(&standing, members.iter().map(|n| &self.said[*n]), &rules.fold);
+        if contested {
+            state.exceptions.insert(Exception::SamePassport);
+        }
+        let clocks = match &rules.calendars {
+            Some(calendars) => running(&state, &rules.clocks, calendars, rules.fold.cut_over),
+            None => Vec::new(),
+        };
+        let row = &mut self.subjects[at];
+        for n in members {
+            let filed = &mut self.filed[*n];
+            row.is_changed |= filed.is_new || filed.before != Some(row.id);
+            filed.subject = Some(row.id);
+        }
+        row.state = Some(Arc::new(state));
+        row.clocks = clocks;
+    }
+}
