@@ -78,26 +78,44 @@ impl Party {
 
     fn load(folder: &Path) -> Result<Self, Vec<PartyFault>> {
         let one = |fault| vec![fault];
-        let profile: Profile = read_toml(&folder.join("party.toml")).map_err(one)?;
-        if folder.file_name().is_none_or(|name| name != profile.code.as_str()) {
-            let fault = format!("the folder's name is not the party's code {}", profile.code);
-            return Err(one(PartyFault::of(folder, fault)));
+        let mut faults = Vec::new();
+        let profile = keep(read_profile(folder).map_err(one), &mut faults);
+        let release = keep(read_toml(&folder.join("release.toml")).map_err(one), &mut faults);
+        let zone = profile.as_ref().map(|(_, zone)| *zone);
+        let rules = keep(RulePacks::load(folder, zone.unwrap_or(UtcOffset::UTC)), &mut faults);
+        let calendar = keep(WorkCalendar::load(folder), &mut faults);
+        if zone.is_some_and(|zone| calendar.as_ref().is_some_and(|calendar| calendar.zone(None) != zone)) {
+            let fault = "its general zone is not that of party.toml";
+            faults.push(PartyFault::of(&folder.join("calendar/week.toml"), fault));
         }
-        let zone = UtcOffset::parse(&profile.zone, format_description!("[offset_hour sign:mandatory]:[offset_minute]"));
-        let zone = zone.map_err(|fault| one(PartyFault::of(&folder.join("party.toml"), format!("zone: {fault}"))))?;
-        let release = read_toml(&folder.join("release.toml")).map_err(one)?;
-        let digest = digest(folder).map_err(one)?;
-        match (RulePacks::load(folder, zone), WorkCalendar::load(folder)) {
-            (Ok(_), Ok(calendar)) if calendar.zone(None) != zone => {
-                let fault = format!("its general zone is not that of party.toml, {}", profile.zone);
-                Err(one(PartyFault::of(&folder.join("calendar/week.toml"), fault)))
-            }
-            (Ok(rules), Ok(calendar)) => {
+        let digest = keep(digest(folder).map_err(one), &mut faults);
+        match (profile, release, rules, calendar, digest) {
+            (Some((profile, zone)), Some(release), Some(rules), Some(calendar), Some(digest)) if faults.is_empty() => {
                 Ok(Self { profile, zone, release, rules, calendar, folder: folder.to_owned(), digest })
             }
-            (rules, calendar) => Err([rules.err(), calendar.err()].into_iter().flatten().flatten().collect()),
+            _ => Err(faults),
         }
     }
+}
+
+/// Everything that is wrong with the files of a party's folder, certificates and mappings apart.
+pub fn faults(folder: &Path) -> Vec<PartyFault> {
+    Party::load(folder).err().unwrap_or_default()
+}
+
+/// What was read, its faults noted.
+fn keep<T>(read: Result<T, Vec<PartyFault>>, faults: &mut Vec<PartyFault>) -> Option<T> {
+    read.map_err(|found| faults.extend(found)).ok()
+}
+
+fn read_profile(folder: &Path) -> Result<(Profile, UtcOffset), PartyFault> {
+    let profile: Profile = read_toml(&folder.join("party.toml"))?;
+    if folder.file_name().is_none_or(|name| name != profile.code.as_str()) {
+        return Err(PartyFault::of(folder, format!("the folder's name is not the party's code {}", profile.code)));
+    }
+    let zone = UtcOffset::parse(&profile.zone, format_description!("[offset_hour sign:mandatory]:[offset_minute]"));
+    let zone = zone.map_err(|fault| PartyFault::of(&folder.join("party.toml"), format!("zone: {fault}")))?;
+    Ok((profile, zone))
 }
 
 /// A system that calls us.

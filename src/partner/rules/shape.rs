@@ -178,15 +178,14 @@ impl Shape {
 
     /// What is wrong with it, whatever the message.
     pub(super) fn lacks(&self, lists: &BTreeMap<String, List>) -> Option<String> {
-        let crossed = || Some("the least is greater than the greatest".to_owned());
-        let empty = |what| Some(format!("without {what} nothing is asked"));
+        let empty = |what| format!("without {what} nothing is asked");
         match self {
             Self::AtLeast(_) | Self::AtMost(_) => None,
-            Self::Between(Between { min, max }) => (min.value > max.value).then(crossed)?,
-            Self::OneOf(texts) | Self::NotOneOf(texts) => texts.is_empty().then(|| empty("values"))?,
+            Self::Between(Between { min, max }) => limits(Some(min.value), Some(max.value)),
+            Self::OneOf(texts) | Self::NotOneOf(texts) => texts.is_empty().then(|| empty("values")),
             Self::AgeBetween(Ages { min, max, .. }) => limits(*min, *max),
             Self::TermBetween(Terms { min_months, max_months, .. }) => limits(*min_months, *max_months),
-            Self::MoneyAtLeast(money) => money.floor.is_empty().then(|| empty("floors"))?,
+            Self::MoneyAtLeast(money) => money.floor.is_empty().then(|| empty("floors")),
             Self::Listed(which) | Self::NotListed(which) => match lists.get(&which.list) {
                 None => Some(format!("there is no list {}", which.list)),
                 Some(list) if list.is_keyed() && which.kind.is_none() => {
