@@ -28,13 +28,13 @@
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`domain`] | facts, the fold, identifiers, names, Hijri dates; time and randomness as traits; no I/O |
+//! | [`domain`] | facts, the fold, identifiers, names, Hijri dates, working days; time and randomness as traits; no I/O |
 //! | [`ledger`] | RFC 6962 tree, C2SP notes and checkpoints, entries, receipts; no I/O |
 //! | [`words`] | sentences in four languages |
 //! | [`message`] | CloudEvents' attributes, strict JSON, problems |
 //! | [`vault`] | sealing, blind tokens, commitments; no SQL |
 //! | [`schema`] | `schemas/` compiled: catalogue, validators, field table |
-//! | [`partner`] | profiles, mappings, release rules: the folder `partners/` |
+//! | [`partner`] | profiles, mappings, release, rule packs, calendars: the folder `partners/` |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`access`] | officers and the purposes they may state |
 //! | [`store`] | the only SQL: journal, deliveries, queries, ledger rows, keys |

@@ -73,6 +73,10 @@ impl Running {
 pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
     let schemas = Schemas::load(&config.schemas).map_err(|faults| StartFaults::all(&faults))?;
     let parties = Parties::load(&config.partners).map_err(|faults| StartFaults::all(&faults))?;
+    let strangers: Vec<_> = parties.all().flat_map(|party| party.rules.strangers(&schemas)).collect();
+    if !strangers.is_empty() {
+        return Err(StartFaults::all(&strangers));
+    }
     let mut formats = HashMap::new();
     for party in parties.all() {
         let found = Formats::load(party, &schemas).map_err(|faults| StartFaults::all(&faults))?;

@@ -1,4 +1,5 @@
-//! Facts, the fold, identifiers, names and calendars. No I/O, no SQL, no serde derive, no knowledge of any party.
+//! Facts, the fold, identifiers, names, calendars and what rules measure. No I/O, no SQL, no serde derive, no knowledge of any
+//! party.
 
 pub mod arrange;
 pub mod calendars;
@@ -8,4 +9,5 @@ pub mod facts;
 pub mod fold;
 pub mod identifiers;
 pub mod names;
+pub mod rules;
 pub mod workdays;

@@ -139,7 +139,13 @@ fn judge(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> 
         faults.extend(schemas.check_data(type_name, data));
     }
     let mut outcome = if faults.is_empty() { Outcome::Applied } else { Outcome::Refused };
-    for (level, fault) in schemas.check_identifiers(item.event.get("data").unwrap_or(&Value::Null)) {
+    let data = item.event.get("data").unwrap_or(&Value::Null);
+    let mut judged = schemas.check_identifiers(data);
+    if let Some(corridor) = corridor.as_deref().filter(|_| outcome == Outcome::Applied) {
+        let asserted_at = Attributes::of(&item.event).map_or_else(|| gateway.now(), |attributes| attributes.time);
+        judged.extend(gateway.parties.judge(corridor, type_name, data, asserted_at));
+    }
+    for (level, fault) in judged {
         outcome = match (outcome, level) {
             (Outcome::Refused, _) | (_, Level::Hard) => Outcome::Refused,
             (Outcome::Held, _) | (_, Level::Firm) => Outcome::Held,

@@ -22,7 +22,7 @@ pub mod tokens;
 use crate::{
     domain::{
         clock::{Clock, Random, uuid_v7},
-        deadlines::ClockRule,
+        deadlines::{Calendars, ClockRule},
         fold::FoldRules,
     },
     message::problem::{Problem, ProblemKind},
@@ -140,7 +140,11 @@ pub fn rules(schemas: &Schemas, parties: &Parties) -> HashMap<String, CorridorRu
             cut_over: partner.profile.cut_over.map(|day| day.midnight().assume_offset(partner.zone)),
         };
         let clocks = schemas.clocks.iter().filter_map(clock).collect();
-        (code.clone(), CorridorRules { fold, clocks, calendars: None })
+        let calendars = Calendars {
+            home: (parties.home.calendar.workdays(None).clone(), parties.home.zone),
+            partner: (partner.calendar.workdays(None).clone(), partner.zone),
+        };
+        (code.clone(), CorridorRules { fold, clocks, calendars: Some(calendars) })
     };
     parties.partners.iter().map(corridor).collect()
 }

@@ -1,16 +1,26 @@
-//! Parties as data: who they are, which systems speak for them, how they are trusted, what may go out to them.
+//! Parties as data: who they are, which systems speak for them, how they are trusted, what may go out to them, by which rules
+//! their corridor goes and on which days they work.
 //!
 //! Everything comes from the folders below `partners/`; no code here or elsewhere knows a country. Files are read and checked
 //! in one go; what the network does with them is for the rooms above.
 
+pub mod calendar;
 pub mod formats;
 pub mod mapping;
 pub mod profile;
+mod reading;
 pub mod release;
+pub mod rules;
 
-use crate::{trust::keys::VerifyingKey, vault::sha256};
+use crate::{
+    domain::workdays::Workdays, message::problem::Fault, schema::catalogue::Level, trust::keys::VerifyingKey,
+    vault::sha256,
+};
+use calendar::WorkCalendar;
 use profile::{Profile, Side};
 use release::Release;
+use rules::RulePacks;
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs,
@@ -44,6 +54,10 @@ pub struct Party {
     pub zone: UtcOffset,
     /// `release.toml`.
     pub release: Release,
+    /// `rules/`.
+    pub rules: RulePacks,
+    /// `calendar/`.
+    pub calendar: WorkCalendar,
     /// Its folder.
     pub folder: PathBuf,
     /// SHA-256 over the names and bytes of its TOML and JSON files: part of the policy of every entry of its corridor.
@@ -62,17 +76,46 @@ impl Party {
         &self.profile.code
     }
 
-    fn load(folder: &Path) -> Result<Self, PartyFault> {
-        let profile: Profile = read_toml(&folder.join("party.toml"))?;
-        if folder.file_name().is_none_or(|name| name != profile.code.as_str()) {
-            return Err(PartyFault::of(folder, format!("the folder's name is not the party's code {}", profile.code)));
+    fn load(folder: &Path) -> Result<Self, Vec<PartyFault>> {
+        let one = |fault| vec![fault];
+        let mut faults = Vec::new();
+        let profile = keep(read_profile(folder).map_err(one), &mut faults);
+        let release = keep(read_toml(&folder.join("release.toml")).map_err(one), &mut faults);
+        let zone = profile.as_ref().map(|(_, zone)| *zone);
+        let rules = keep(RulePacks::load(folder, zone.unwrap_or(UtcOffset::UTC)), &mut faults);
+        let calendar = keep(WorkCalendar::load(folder), &mut faults);
+        if zone.is_some_and(|zone| calendar.as_ref().is_some_and(|calendar| calendar.zone(None) != zone)) {
+            let fault = "its general zone is not that of party.toml";
+            faults.push(PartyFault::of(&folder.join("calendar/week.toml"), fault));
         }
-        let zone = UtcOffset::parse(&profile.zone, format_description!("[offset_hour sign:mandatory]:[offset_minute]"));
-        let zone = zone.map_err(|fault| PartyFault::of(&folder.join("party.toml"), format!("zone: {fault}")))?;
-        let release = read_toml(&folder.join("release.toml"))?;
-        let digest = digest(folder)?;
-        Ok(Self { profile, zone, release, folder: folder.to_owned(), digest })
+        let digest = keep(digest(folder).map_err(one), &mut faults);
+        match (profile, release, rules, calendar, digest) {
+            (Some((profile, zone)), Some(release), Some(rules), Some(calendar), Some(digest)) if faults.is_empty() => {
+                Ok(Self { profile, zone, release, rules, calendar, folder: folder.to_owned(), digest })
+            }
+            _ => Err(faults),
+        }
     }
+}
+
+/// Everything that is wrong with the files of a party's folder, certificates and mappings apart.
+pub fn faults(folder: &Path) -> Vec<PartyFault> {
+    Party::load(folder).err().unwrap_or_default()
+}
+
+/// What was read, its faults noted.
+fn keep<T>(read: Result<T, Vec<PartyFault>>, faults: &mut Vec<PartyFault>) -> Option<T> {
+    read.map_err(|found| faults.extend(found)).ok()
+}
+
+fn read_profile(folder: &Path) -> Result<(Profile, UtcOffset), PartyFault> {
+    let profile: Profile = read_toml(&folder.join("party.toml"))?;
+    if folder.file_name().is_none_or(|name| name != profile.code.as_str()) {
+        return Err(PartyFault::of(folder, format!("the folder's name is not the party's code {}", profile.code)));
+    }
+    let zone = UtcOffset::parse(&profile.zone, format_description!("[offset_hour sign:mandatory]:[offset_minute]"));
+    let zone = zone.map_err(|fault| PartyFault::of(&folder.join("party.toml"), format!("zone: {fault}")))?;
+    Ok((profile, zone))
 }
 
 /// A system that calls us.
@@ -124,8 +167,8 @@ impl Parties {
         for folder in &folders {
             let party = match Party::load(folder) {
                 Ok(party) => Arc::new(party),
-                Err(fault) => {
-                    faults.push(fault);
+                Err(found) => {
+                    faults.extend(found);
                     continue;
                 }
             };
@@ -144,6 +187,8 @@ impl Parties {
                 Side::Partner => drop(partners.insert(party.code().to_owned(), party)),
             }
         }
+        let sides = home.iter().flat_map(|home: &Arc<Party>| partners.values().map(move |partner| (home, partner)));
+        faults.extend(sides.filter_map(|(home, partner)| never_at_work_together(home, partner)));
         match home {
             Some(home) if faults.is_empty() => Ok(Self { home, partners, clients }),
             Some(_) => Err(faults),
@@ -159,6 +204,12 @@ impl Parties {
         if self.home.code() == code { Some(&self.home) } else { self.partners.get(code) }
     }
 
+    /// What a message of a corridor breaks by the packs of the home party and of the partner.
+    pub fn judge(&self, corridor: &str, type_name: &str, data: &Value, at: OffsetDateTime) -> Vec<(Level, Fault)> {
+        let sides = std::iter::once(&self.home).chain(self.partners.get(corridor));
+        sides.flat_map(|party| party.rules.judge(type_name, data, at)).collect()
+    }
+
     /// Every party, the home party first.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Party>> {
         std::iter::once(&self.home).chain(self.partners.values())
@@ -168,6 +219,15 @@ impl Parties {
     pub fn client_of(&self, party: &str, sans: &[String]) -> Option<&Arc<Client>> {
         self.clients.values().find(|client| client.party.code() == party && sans.contains(&client.san))
     }
+}
+
+/// Terms in working days would never end where two sides share no day of the week.
+fn never_at_work_together(home: &Party, partner: &Party) -> Option<PartyFault> {
+    let none =
+        |ours: &Workdays| partner.calendar.all_workdays().any(|its| Workdays::common_weekdays(&[ours, its]) == 0);
+    let fault =
+        || PartyFault::of(&partner.folder.join("calendar/week.toml"), "shares no day of the week with the home party");
+    home.calendar.all_workdays().any(none).then(fault)
 }
 
 fn keys(party: &Arc<Party>, client: &profile::Client) -> Result<Client, PartyFault> {

@@ -237,7 +237,7 @@ impl Population {
             ("resident", format!("{resident}{}", check.unwrap_or(0))),
             ("nik", format!("3201016902{n:06}")),
             ("name", format!("{given} {family}")),
-            ("birth", format!("19{:02}-{:02}-{:02}", 80 + n % 20, 1 + n % 12, 1 + n % 28)),
+            ("birth", format!("19{:02}-{:02}-{:02}", 85 + n % 15, 1 + n % 12, 1 + n % 28)),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
