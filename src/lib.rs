@@ -28,7 +28,7 @@
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`domain`] | facts, the fold, identifiers, names, Hijri dates; time and randomness as traits; no I/O |
+//! | [`domain`] | facts, the fold, identifiers, names, Hijri dates, money; time and randomness as traits; no I/O |
 //! | [`ledger`] | RFC 6962 tree, C2SP notes and checkpoints, entries, receipts; no I/O |
 //! | [`words`] | sentences in four languages |
 //! | [`message`] | CloudEvents' attributes, strict JSON, problems |
