@@ -235,7 +235,7 @@ impl Population {
             ("permit", format!("P-{n:08}")),
             ("border", format!("{:010}", 3_000_000_000_u64 + u64::from(n))),
             ("resident", format!("{resident}{}", check.unwrap_or(0))),
-            ("nik", format!("3201016902{n:06}")),
+            ("nik", nik(n)),
             ("name", format!("{given} {family}")),
             ("birth", format!("19{:02}-{:02}-{:02}", 80 + n % 20, 1 + n % 12, 1 + n % 28)),
         ]
@@ -255,6 +255,12 @@ impl Population {
         told.sort();
         told
     }
+}
+
+/// The number of a woman born on the day that [`Population::variables`] gives her: 40 is added to the day.
+fn nik(n: u32) -> String {
+    let (district, serial) = (n / 10_000 % 100, n % 10_000);
+    format!("3201{district:02}{:02}{:02}{:02}{serial:04}", 41 + n % 28, 1 + n % 12, 80 + n % 20)
 }
 
 /// The journey into whose share `turn` (of 100) falls.

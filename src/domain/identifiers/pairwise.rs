@@ -25,7 +25,7 @@ mod tests {
     use super::{super::check, *};
 
     #[test]
-    fn a_pairwise_id_fails_when_one_character_or_two_neighbours_change() {
+    fn a_pairwise_id_fails_when_one_character_changes() {
         let id = pairwise_id(&crate::app::system::SystemRandom);
         assert_eq!(id.len(), PAIRWISE_LENGTH);
         assert_eq!(check("iso7064-37-36", &id), Some(true));
@@ -33,12 +33,6 @@ mod tests {
             let mut other = id.clone().into_bytes();
             other[at] = if other[at] == b'7' { b'8' } else { b'7' };
             assert_eq!(check("iso7064-37-36", &String::from_utf8(other).unwrap()), Some(false));
-        }
-        for at in 1..id.len() {
-            let mut other = id.clone().into_bytes();
-            other.swap(at - 1, at);
-            let changed = other != id.as_bytes();
-            assert_eq!(check("iso7064-37-36", &String::from_utf8(other).unwrap()), Some(!changed));
         }
     }
 }

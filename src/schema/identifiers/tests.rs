@@ -247,6 +247,48 @@ fn a_wage_account_has_an_iban_of_a_country_that_has_any() {
     }
 }
 
+fn rows(file: &str) -> Vec<(String, String)> {
+    let text = fs::read_to_string(file).unwrap();
+    let rows = text.lines().filter(|line| !line.starts_with('#')).skip(1);
+    rows.map(|row| row.split_once(',').unwrap()).map(|(code, second)| (code.to_owned(), second.to_owned())).collect()
+}
+
+#[test]
+fn the_list_of_regions_is_whole() {
+    let regions = rows("schemas/regions/id.csv");
+    assert_eq!(regions.len(), 514);
+    let provinces: std::collections::BTreeSet<&str> = regions.iter().map(|(code, _)| &code[..2]).collect();
+    assert_eq!(provinces.len(), 38);
+    for (code, name) in &regions {
+        let kind = match code[2..].parse::<u8>().unwrap() {
+            1..=69 => "Kabupaten ",
+            71..=99 => "Kota ",
+            _ => panic!("{code}"),
+        };
+        assert!(name.starts_with(kind), "{code} {name}");
+    }
+}
+
+#[test]
+fn the_list_of_ibans_is_that_of_another_implementation() {
+    let lengths = rows("schemas/regions/iban.csv");
+    let known = |country: &str, length: usize| {
+        let account = |n: u32| format!("{country}{n:02}{}", "0".repeat(length - 4));
+        let base = (2..99).map(account).find_map(|text| text.parse::<iban::BaseIban>().ok()).unwrap();
+        !matches!(iban::Iban::try_from(base), Err(iban::ParseIbanError::UnknownCountry(_)))
+    };
+    let all = ('A'..='Z').flat_map(|a| ('A'..='Z').map(move |b| format!("{a}{b}")));
+    let theirs: Vec<String> = all.filter(|country| known(country, 20)).collect();
+    assert!(theirs.len() > 80);
+    let ours: Vec<&String> = lengths.iter().map(|(country, _)| country).collect();
+    let lost: Vec<&String> = theirs.iter().filter(|country| !ours.contains(country)).collect();
+    assert_eq!(lost, [""; 0]);
+    // The crate's copy of the registry lacks two that newer releases have.
+    let newer = ours.iter().filter(|country| !theirs.contains(country));
+    let unknown: Vec<&&String> = newer.filter(|country| !["HN", "PK"].contains(&country.as_str())).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
 #[test]
 fn one_day_between_two_calendars_is_flagged_and_two_are_held() {
     let permit = |hijri: &str, gregorian: &str| {
