@@ -7,6 +7,7 @@ mod channel;
 mod commands;
 mod contracts;
 mod delivery;
+mod identifiers;
 mod journal;
 mod keys;
 mod ministry;
