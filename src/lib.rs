@@ -28,7 +28,7 @@
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`domain`] | facts, the fold, identifiers, names, Hijri dates, working days; time and randomness as traits; no I/O |
+//! | [`domain`] | facts, who is who, the fold, clocks, identifiers, names, Hijri dates, money, working days; time and randomness as traits; no I/O |
 //! | [`ledger`] | RFC 6962 tree, C2SP notes and checkpoints, entries, receipts; no I/O |
 //! | [`words`] | sentences in four languages |
 //! | [`message`] | CloudEvents' attributes, strict JSON, problems |

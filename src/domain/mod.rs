@@ -1,5 +1,5 @@
-//! Facts, the fold, identifiers, names, calendars and what rules measure. No I/O, no SQL, no serde derive, no knowledge of any
-//! party.
+//! Facts, the fold, identifiers, names, calendars, money and what rules measure. No I/O, no SQL, no serde derive, no knowledge
+//! of any party.
 
 pub mod arrange;
 pub mod calendars;
@@ -8,6 +8,7 @@ pub mod deadlines;
 pub mod facts;
 pub mod fold;
 pub mod identifiers;
+pub mod money;
 pub mod names;
 pub mod rules;
 pub mod workdays;

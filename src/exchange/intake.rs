@@ -410,7 +410,12 @@ pub fn term_values(how: How, kind: &str, value: &str) -> Vec<(String, String)> {
         How::Exact => vec![(kind.to_owned(), normal(value))],
         How::Name => names::words(value)
             .into_iter()
-            .flat_map(|word| [(format!("{kind} sound"), names::skeleton(&word)), (kind.to_owned(), word)])
+            .flat_map(|word| {
+                // One letter in common between two scripts says nothing.
+                let crossing = Some(names::crossing(&word)).filter(|letters| letters.len() > 1);
+                let crossing = crossing.map(|letters| (format!("{kind} crossing"), letters));
+                [(format!("{kind} sound"), names::skeleton(&word)), (kind.to_owned(), word)].into_iter().chain(crossing)
+            })
             .collect(),
     }
 }

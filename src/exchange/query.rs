@@ -12,6 +12,7 @@ use crate::{
         arrange::arrange,
         facts::{Assertion, FactKind},
         fold::{Standing, State, fold_among, registration_before},
+        names,
     },
     message::{
         event::Attributes,
@@ -116,7 +117,7 @@ impl<'g> Inquiry<'g> {
             }
             for (kind, how) in found {
                 let values = intake::term_values(how, &kind, text);
-                needed = needed.max(if how == How::Name { values.len() as i64 / 2 } else { 1 });
+                needed = needed.max(if how == How::Name { names::words(text).len() as i64 } else { 1 });
                 terms.extend(values.iter().map(|(kind, value)| self.gateway.journal.tokens.term(kind, value)));
             }
         }

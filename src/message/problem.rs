@@ -100,7 +100,8 @@ impl ProblemKind {
             "unknown-type" => Self::UnknownType,
             "unknown-version" => Self::UnknownSchemaVersion,
             "authority-unknown" | "authority-mandate" | "authority-type" | "corridor" => Self::NotYourAuthority,
-            "identifier-shape" | "identifier-check" | "unknown-id" => Self::IdentifierInvalid,
+            "identifier-shape" | "identifier-check" | "identifier-part" | "identifier-table" | "identifier-date"
+            | "identifier-differs" | "identifier-unusual" | "unknown-id" => Self::IdentifierInvalid,
             "mapping" => Self::MappingFailed,
             _ => Self::SchemaViolation,
         }
@@ -114,7 +115,8 @@ pub struct Fault {
     pub pointer: String,
     /// Stable word for the rule.
     pub rule: String,
-    /// Parameters of the sentence (limits, expected formats); never the value that was sent.
+    /// Parameters of the sentence (limits, expected formats); never the value that was sent. `level` says what a breach does: SOFT is
+    /// applied and flagged, FIRM held, HARD refused.
     pub params: Vec<(String, String)>,
 }
 
@@ -154,6 +156,9 @@ impl Fault {
         let mut object = Map::new();
         object.insert("pointer".into(), self.pointer.clone().into());
         object.insert("rule".into(), self.rule.clone().into());
+        if let Some((_, level)) = params.iter().find(|(name, _)| *name == "level") {
+            object.insert("level".into(), (*level).into());
+        }
         object.insert("message".into(), sentences(&format!("rule.{}", self.rule), &params));
         Value::Object(object)
     }
@@ -258,12 +263,13 @@ mod tests {
 
     #[test]
     fn a_problem_names_field_rule_fix_and_error_id() {
-        let fault = Fault::new("/data/worker/name", "required").param("field", "full");
+        let fault = Fault::new("/data/worker/name", "required").param("field", "full").param("level", "HARD");
         let problem = Problem::new(ProblemKind::SchemaViolation, Uuid::nil()).with(vec![fault]).to_json();
         assert_eq!(problem["status"], 422);
         assert_eq!(problem["type"], "urn:onechannel:problem:schema-violation");
         assert_eq!(problem["instance"], format!("urn:uuid:{}", Uuid::nil()));
         assert_eq!(problem["violations"][0]["message"]["en"], "The field full is required here.");
+        assert_eq!(problem["violations"][0]["level"], "HARD");
         assert!(problem["violations"][0]["message"]["ar"].is_string());
     }
 }

@@ -1,6 +1,6 @@
 //! `release.toml`: what may go out to a party. Whatever stands here, class S4 and fields marked `x-release: never` stay home.
 
-use crate::schema::{Schemas, catalogue::Class};
+use crate::schema::{Schemas, catalogue::Class, fields::Field};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -18,11 +18,13 @@ pub struct Release {
 impl Release {
     /// Takes out of `data` what may not go to this party.
     pub fn apply(&self, schemas: &Schemas, data: &mut Value) {
-        prune(data, "", &|pointer| {
-            let allowed = |class: Class| class < Class::S4 && self.classes.contains(&class);
-            schemas.field(pointer).is_some_and(|field| field.releasable && allowed(field.class))
-                && !self.withhold.iter().any(|one| one == pointer)
-        });
+        prune(data, "", &|pointer| schemas.field(pointer).is_some_and(|field| self.lets(pointer, field)));
+    }
+
+    /// Whether a field may go to this party.
+    pub fn lets(&self, pointer: &str, field: &Field) -> bool {
+        let allowed = field.class < Class::S4 && self.classes.contains(&field.class);
+        field.releasable && allowed && !self.withhold.iter().any(|one| one == pointer)
     }
 }
 

@@ -235,9 +235,9 @@ impl Population {
             ("permit", format!("P-{n:08}")),
             ("border", format!("{:010}", 3_000_000_000_u64 + u64::from(n))),
             ("resident", format!("{resident}{}", check.unwrap_or(0))),
-            ("nik", format!("3201016902{n:06}")),
+            ("nik", nik(n)),
             ("name", format!("{given} {family}")),
-            ("birth", format!("19{:02}-{:02}-{:02}", 85 + n % 15, 1 + n % 12, 1 + n % 28)),
+            ("birth", birth(n)),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -257,6 +257,16 @@ impl Population {
     }
 }
 
+fn birth(n: u32) -> String {
+    format!("19{:02}-{:02}-{:02}", 85 + n % 15, 1 + n % 12, 1 + n % 28)
+}
+
+/// The national number of a woman of that birth: 40 is added to the day.
+fn nik(n: u32) -> String {
+    let (district, serial) = (n / 10_000 % 100, n % 10_000);
+    format!("3201{district:02}{:02}{:02}{:02}{serial:04}", 41 + n % 28, 1 + n % 12, 85 + n % 15)
+}
+
 /// The journey into whose share `turn` (of 100) falls.
 fn pick(journeys: &[Journey], turn: u32) -> Option<&Journey> {
     let mut below = 0;
@@ -264,4 +274,20 @@ fn pick(journeys: &[Journey], turn: u32) -> Option<&Journey> {
         below += journey.share;
         turn < below
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn national_numbers_agree_with_births_and_are_given_once() {
+        let numbers: std::collections::BTreeSet<String> = (0..30_000).map(nik).collect();
+        assert_eq!(numbers.len(), 30_000);
+        for n in 0..1_000 {
+            let inscribed = &nik(n)[6..12];
+            assert_eq!(identifiers::compare("date-ddmmyy-40", inscribed, &birth(n)), Some(true));
+            assert_eq!(identifiers::compare("sex-day-40", inscribed, "F"), Some(true));
+        }
+    }
 }

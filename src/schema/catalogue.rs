@@ -399,40 +399,15 @@ pub enum Level {
     Hard,
 }
 
-/// A kind of identifier.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IdentifierKind {
-    /// Its code.
-    pub kind: String,
-    /// What people call it.
-    pub name: String,
-    /// Regular expression of its shape.
-    pub pattern: String,
-    /// Name of its check, of [`crate::domain::identifiers::check`].
-    pub check: Option<String>,
-    /// How serious a breach is.
-    pub level: Level,
-    /// Where the rule comes from.
-    pub source: String,
-}
-
-/// A field whose kind of identifier stands in another field.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Kinded {
-    /// Pointer to the kind.
-    pub kind: String,
-    /// Pointer to the value.
-    pub value: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct IdentifierFile {
-    pub(super) identifier: Vec<IdentifierKind>,
-    #[serde(default)]
-    pub(super) kinded: Vec<Kinded>,
+impl Level {
+    /// The word in files and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Soft => "SOFT",
+            Self::Firm => "FIRM",
+            Self::Hard => "HARD",
+        }
+    }
 }
 
 /// Why an officer may look.

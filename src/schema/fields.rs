@@ -33,6 +33,8 @@ pub struct Field {
     pub releasable: bool,
     /// How values are compared.
     pub compare: Compare,
+    /// What its schema asks of a value, for people: `text of 1 to 40`, `date`, one of a few words.
+    pub shape: String,
 }
 
 impl Field {
@@ -132,5 +134,41 @@ fn read(schema: &Value) -> Result<Field, &'static str> {
         identifier: schema.get("x-identifier").and_then(Value::as_str).map(str::to_owned),
         releasable: schema.get("x-release").and_then(Value::as_str) != Some("never"),
         compare,
+        shape: shape(schema),
     })
+}
+
+/// What a schema asks of a value, in a few words.
+fn shape(schema: &Value) -> String {
+    let text = |name: &str| schema.get(name).and_then(Value::as_str);
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        return words
+            .iter()
+            .map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned))
+            .collect::<Vec<_>>()
+            .join(", ");
+    }
+    if let Some(only) = schema.get("const") {
+        return only.to_string();
+    }
+    if let Some(pattern) = text("pattern") {
+        return format!("text like {pattern}");
+    }
+    let bound = |least: &str, most: &str| match (schema.get(least), schema.get(most)) {
+        (Some(least), Some(most)) => format!(" of {least} to {most}"),
+        (None, Some(most)) => format!(" of up to {most}"),
+        (Some(least), None) => format!(" from {least}"),
+        (None, None) => String::new(),
+    };
+    match (text("format"), text("type")) {
+        (Some("date-time"), _) => "instant".to_owned(),
+        (Some("hijri-date"), _) => "Hijri date".to_owned(),
+        (Some(format), _) => format.to_owned(),
+        (None, Some("string")) => format!("text{}", bound("minLength", "maxLength")),
+        (None, Some("integer")) => format!("whole number{}", bound("minimum", "maximum")),
+        (None, Some("number")) => format!("number{}", bound("minimum", "maximum")),
+        (None, Some("boolean")) => "true or false".to_owned(),
+        (None, Some("array")) => format!("list{}", bound("minItems", "maxItems")),
+        (None, other) => other.unwrap_or("any").to_owned(),
+    }
 }

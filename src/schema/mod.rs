@@ -5,19 +5,20 @@
 
 pub mod catalogue;
 pub mod fields;
+mod identifiers;
 mod violations;
 pub mod wire;
 
 use crate::{
-    domain::{calendars::HijriDate, identifiers},
+    domain::calendars::HijriDate,
     message::{event, problem::Fault},
     vault::sha256,
 };
 use catalogue::{
-    About, CatalogueFile, ClockEntry, ExceptionEntry, IdentifierFile, IdentifierKind, Kinded, Level, Link, MadeFor,
-    MessageType, Purpose, PurposeFile, Search,
+    About, CatalogueFile, ClockEntry, ExceptionEntry, Level, Link, MadeFor, MessageType, Purpose, PurposeFile, Search,
 };
 use fields::Field;
+use identifiers::IdentifierRules;
 use jsonschema::{Registry, Validator};
 use serde_json::Value;
 use std::{
@@ -64,8 +65,7 @@ pub struct Schemas {
     messages: HashMap<String, (MessageType, Validator)>,
     envelope: Validator,
     fields: BTreeMap<String, Field>,
-    identifiers: HashMap<String, (IdentifierKind, jsonschema::Validator)>,
-    kinded: Vec<Kinded>,
+    identifiers: IdentifierRules,
 }
 
 impl Schemas {
@@ -76,7 +76,6 @@ impl Schemas {
     pub fn load(folder: &Path) -> Result<Self, Vec<SchemaFault>> {
         let one = |fault| vec![fault];
         let catalogue: CatalogueFile = read_toml(&folder.join("catalogue.toml")).map_err(one)?;
-        let kinds: IdentifierFile = read_toml(&folder.join("identifiers.toml")).map_err(one)?;
         let purposes: PurposeFile = read_toml(&folder.join("purposes.toml")).map_err(one)?;
         let files = files(folder).map_err(one)?;
         let mut faults = Vec::new();
@@ -126,26 +125,6 @@ impl Schemas {
         let envelope = by_id.get("urn:onechannel:schema:envelope").ok_or_else(|| "no envelope schema".to_owned());
         let envelope =
             envelope.and_then(|schema| compile(&registry, schema)).map_err(|fault| SchemaFault::of(folder, fault));
-        let mut identifiers = HashMap::new();
-        for kind in kinds.identifier {
-            if kind.check.as_deref().is_some_and(|check| identifiers::check(check, "").is_none()) {
-                faults.push(SchemaFault::of(&folder.join("identifiers.toml"), format!("{}: no such check", kind.kind)));
-            }
-            match jsonschema::options().build(&serde_json::json!({"type": "string", "pattern": kind.pattern})) {
-                Ok(pattern) => drop(identifiers.insert(kind.kind.clone(), (kind, pattern))),
-                Err(fault) => {
-                    faults.push(SchemaFault::of(&folder.join("identifiers.toml"), format!("{}: {fault}", kind.kind)))
-                }
-            }
-        }
-        for (pointer, field) in &fields {
-            if let Some(kind) = field.identifier.as_ref().filter(|kind| !identifiers.contains_key(*kind)) {
-                faults.push(SchemaFault::of(
-                    folder,
-                    format!("{pointer}: x-identifier {kind} is not in identifiers.toml"),
-                ));
-            }
-        }
         let mut contract_fields = BTreeSet::new();
         for pointer in &catalogue.contract.fields {
             match fields.get(pointer).and_then(|field| field.number) {
@@ -153,9 +132,10 @@ impl Schemas {
                 None => faults.push(SchemaFault::of(folder, format!("[contract] {pointer} is no field with x-field"))),
             }
         }
+        let identifiers = IdentifierRules::load(folder, &fields).map_err(|found| faults.extend(found)).ok();
         let digest = digest(folder, &files).map_err(one)?;
-        match envelope {
-            Ok(envelope) if faults.is_empty() => Ok(Self {
+        match (envelope, identifiers) {
+            (Ok(envelope), Some(identifiers)) if faults.is_empty() => Ok(Self {
                 links: catalogue.link,
                 case_kind: catalogue.case.kind,
                 contract_fields,
@@ -168,10 +148,9 @@ impl Schemas {
                 envelope,
                 fields,
                 identifiers,
-                kinded: kinds.kinded,
             }),
-            Ok(_) => Err(faults),
-            Err(fault) => {
+            (Ok(_), _) => Err(faults),
+            (Err(fault), _) => {
                 faults.push(fault);
                 Err(faults)
             }
@@ -235,33 +214,10 @@ impl Schemas {
         }
     }
 
-    /// Broken rules of the identifiers in `data`, with their level.
+    /// Broken rules of the identifiers, the pairs of dates and the amounts in `data`, with their level, which each fault also names
+    /// in its parameter `level`.
     pub fn check_identifiers(&self, data: &Value) -> Vec<(Level, Fault)> {
-        let by_field = self.fields_in(data).into_iter();
-        let by_field =
-            by_field.filter_map(|(pointer, field, value)| Some((pointer, field.identifier.as_deref()?, value)));
-        let by_kind = self.kinded.iter().filter_map(|both| {
-            let kind = data.pointer(&both.kind)?.as_str()?;
-            Some((both.value.as_str(), kind, data.pointer(&both.value)?))
-        });
-        by_field
-            .chain(by_kind)
-            .filter_map(|(pointer, kind, value)| self.check_identifier(value, pointer, kind))
-            .collect()
-    }
-
-    fn check_identifier(&self, value: &Value, pointer: &str, kind: &str) -> Option<(Level, Fault)> {
-        let value = value.as_str()?;
-        let (kind, pattern) = self.identifiers.get(kind)?;
-        let value = identifiers::ascii_digits(value);
-        let rule = if !pattern.is_valid(&Value::String(value.clone())) {
-            "identifier-shape"
-        } else if kind.check.as_deref().and_then(|check| identifiers::check(check, &value)) == Some(false) {
-            "identifier-check"
-        } else {
-            return None;
-        };
-        Some((kind.level, Fault::new(format!("/data{pointer}"), rule).param("expected", &*kind.name)))
+        self.identifiers.judge(data, &self.fields_in(data))
     }
 
     /// Links of messages about `about`.
@@ -313,7 +269,10 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, SchemaFault> {
 
 fn digest(folder: &Path, files: &[PathBuf]) -> Result<[u8; 32], SchemaFault> {
     let mut all = Vec::new();
-    for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "json" || end == "toml")) {
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|end| ["json", "toml", "csv"].iter().any(|kept| end == *kept)))
+    {
         let bytes = fs::read(file).map_err(|fault| SchemaFault::of(file, fault))?;
         let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned();
         all.extend_from_slice(name.as_bytes());
@@ -387,6 +346,15 @@ mod tests {
             "identifier-shape",
             "identifier-check",
             "hijri-date",
+            "identifier-unusual",
+            "identifier-part",
+            "identifier-table",
+            "identifier-date",
+            "identifier-differs",
+            "calendars-one-day",
+            "calendars-differ",
+            "money-currency",
+            "money-places",
         ];
         for rule in rules {
             assert_eq!(crate::words::all(&format!("rule.{rule}"), &[]).len(), 4, "{rule}");
@@ -396,8 +364,8 @@ mod tests {
     #[test]
     fn every_missing_field_is_named() {
         let faults = schemas().check_envelope(&serde_json::json!({}));
-        let mut missing: Vec<&str> =
-            faults.iter().flat_map(|fault| &fault.params).map(|(_, name)| name.as_str()).collect();
+        let params = faults.iter().flat_map(|fault| &fault.params);
+        let mut missing: Vec<&str> = params.filter(|(key, _)| key == "field").map(|(_, name)| name.as_str()).collect();
         missing.sort_unstable();
         assert_eq!(missing, ["authority", "data", "id", "source", "specversion", "time", "type"]);
     }
@@ -409,7 +377,7 @@ mod tests {
             serde_json::from_slice(&fs::read("schemas/examples/valid/placement.nominated.v1.json").unwrap()).unwrap();
         event["data"]["worker"]["nik"] = 3_201_016_902_960_001_u64.into();
         let faults = violations(&schemas, &event);
-        assert_eq!(faults, [Fault::new("/data/worker/nik", "identifier-not-text")]);
+        assert_eq!(faults, [Fault::new("/data/worker/nik", "identifier-not-text").param("level", "HARD")]);
         assert!(!faults[0].to_json().to_string().contains("320101"));
     }
 
@@ -439,41 +407,5 @@ mod tests {
         assert!(name.owned_by("KP2MI") && !name.owned_by("P-LAB"));
         assert!(!schemas.field("/worker/nik").unwrap().releasable);
         assert_eq!(schemas.field("/contract/wage/amount").unwrap().comparable(&"1700.00".into()), "1700");
-    }
-
-    /// The tables of `schemas/README.md`.
-    fn tables(schemas: &Schemas) -> String {
-        let mut messages: Vec<&MessageType> = schemas.messages().collect();
-        messages.sort_by(|a, b| (&a.code, &a.name).cmp(&(&b.code, &b.name)));
-        let mut text =
-            String::from("| code | type | from | to | reply | safety | legal basis |\n|---|---|---|---|---|---|---|\n");
-        for one in messages {
-            let reply = one.replies.join(", ");
-            let safety = if one.safety { "yes" } else { "" };
-            let (from, to) = (one.senders.join(", "), one.recipients.join(", "));
-            text += &format!(
-                "| {} | `{}` | {from} | {to} | {reply} | {safety} | {} |\n",
-                one.code, one.name, one.legal_basis
-            );
-        }
-        text += "\n## Fields\n\n| field | number | owner | class | identifier | sent to partners |\n|---|---|---|---|---|---|\n";
-        for (pointer, field) in schemas.fields() {
-            let number = field.number.map(|number| number.to_string()).unwrap_or_default();
-            let identifier = field.identifier.clone().unwrap_or_default();
-            let sent = if field.releasable { "by release.toml" } else { "never" };
-            text += &format!(
-                "| `{pointer}` | {number} | {} | {:?} | {identifier} | {sent} |\n",
-                field.owners.join(", "),
-                field.class
-            );
-        }
-        text
-    }
-
-    #[test]
-    fn the_readme_lists_every_message_and_field() {
-        let readme = fs::read_to_string("schemas/README.md").unwrap_or_default();
-        let tables = tables(&schemas());
-        assert!(readme.ends_with(&tables), "schemas/README.md must end with:\n=====\n{tables}=====");
     }
 }

@@ -1,6 +1,6 @@
 //! From the validator's errors to [`Fault`]s: pointer, rule and what would be right; never a value that was sent.
 
-use super::fields::Field;
+use super::{catalogue::Level, fields::Field};
 use crate::message::problem::Fault;
 use jsonschema::{ValidationError, error::ValidationErrorKind as Kind};
 use serde_json::Value;
@@ -16,6 +16,8 @@ pub(super) fn all(
     let mut faults: Vec<Fault> = Vec::new();
     for error in validator.iter_errors(value) {
         for fault in of(&error, at, fields) {
+            // What breaks its schema is refused.
+            let fault = fault.param("level", Level::Hard.as_str());
             // Several branches of a schema may say the same; two missing members are two faults.
             if !faults.contains(&fault) {
                 faults.push(fault);

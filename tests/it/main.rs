@@ -7,6 +7,8 @@ mod channel;
 mod commands;
 mod contracts;
 mod delivery;
+mod documents;
+mod identifiers;
 mod journal;
 mod keys;
 mod ministry;
