@@ -14,4 +14,5 @@ mod postgres;
 mod refusals;
 mod restarts;
 mod rooms;
+mod samples;
 mod support;
