@@ -14,7 +14,7 @@
 //! 4. **Nothing is dropped.** What a party is to be told is a row written with its cause; a try that fails leaves it due.
 //!    (`it::delivery::a_partner_that_is_away…`; the demo counts every delivery on both sides.)
 //! 5. **Either side can prove what happened, offline.** (`ledger::receipt::tests`, `it::journal::a_receipt_verifies…`,
-//!    `it::commands::the_first_exchange_by_hand…`; countersigning by the partner is not built yet.)
+//!    `it::samples::every_sample_makes_its_first_exchange…`; countersigning by the partner is not built yet.)
 //! 6. **The ledger holds nothing that names a person.** Destroying a person's keys leaves every proof whole.
 //!    (`it::ministry::an_erased_person…`)
 //! 7. **A party is data.** `src/` names no country, authority or identifier kind. (`it::rooms::no_party_is_named…`)

@@ -63,24 +63,3 @@ fn an_address_without_a_server_is_said_in_plain_words() {
     assert!(run(&["ledger", "verify", "--channel", "nonsense", "--keys", keys]).1.contains("postgres://user@host"));
     std::fs::remove_file(&folder).unwrap();
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_exchange_by_hand_works_with_both_kinds_of_keys() {
-    let has = |tool: &str| Command::new(tool).arg("version").output().is_ok();
-    if !has("curl") || !has("openssl") {
-        eprintln!("curl or openssl is not here: the script was not run");
-        return;
-    }
-    let gateway = crate::support::gateway::TestGateway::start().await;
-    let event = gateway.folder.join("event.json");
-    let arrived = crate::support::gateway::event("movement.arrived.v1", "P-IMM", |_| ());
-    std::fs::write(&event, arrived.to_string()).unwrap();
-    for arguments in [vec!["kp2mi-system"], vec!["my-gateway", event.to_str().unwrap()]] {
-        let mut script = Command::new("tests/first_exchange.sh");
-        script.arg(&gateway.folder).args(&arguments).env("ONECHANNEL", env!("CARGO_BIN_EXE_onechannel"));
-        let output = tokio::task::spawn_blocking(move || script.output().unwrap()).await.unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {text}");
-        assert!(text.contains("\"outcome\":\"applied\""), "{text}");
-    }
-}

@@ -16,4 +16,5 @@ mod postgres;
 mod refusals;
 mod restarts;
 mod rooms;
+mod samples;
 mod support;
