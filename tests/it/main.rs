@@ -9,6 +9,8 @@ mod contracts;
 mod delivery;
 mod journal;
 mod keys;
+mod keys;
+mod kit;
 mod ministry;
 mod postgres;
 mod refusals;
