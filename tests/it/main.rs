@@ -9,7 +9,6 @@ mod contracts;
 mod delivery;
 mod journal;
 mod keys;
-mod keys;
 mod kit;
 mod ministry;
 mod postgres;

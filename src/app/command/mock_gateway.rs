@@ -55,6 +55,8 @@ impl Arguments {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
         super::log("onechannel=warn");
         let start = CommandFault::Start;
+        // Listening for the signal comes first: whoever reads our addresses may end us at once.
+        let ended = end_asked();
         let (folder, pki) = credentials(self.credentials.as_deref(), &self.dir)?;
         let (listener, admin_listener) = (bind(self.listen, false).await?, bind(self.admin, true).await?);
         let admin_address = admin_listener.local_addr().map_err(|fault| start(fault.to_string()))?;
@@ -86,7 +88,7 @@ impl Arguments {
             println!("log keys       {}", keys.display());
         }
         admin::serve(gateway, admin_listener, stopped);
-        end_asked().await;
+        ended.await;
         stop.send_replace(true);
         Ok(true)
     }

@@ -63,36 +63,51 @@ impl Documents {
     pub(super) fn leaves(&self, file: &str) -> Result<Vec<Leaf>, ScaffoldFault> {
         let schema = parse(&self.folder.join(file))?;
         let mut leaves = Vec::new();
-        self.walk(&schema, "", true, &[], &mut leaves);
+        self.walk(&schema, "", true, &[], &mut leaves)?;
         Ok(leaves)
     }
 
+    /// The schema that a reference names: a document, or a part of one.
+    fn target(&self, reference: &str) -> Result<&Value, ScaffoldFault> {
+        let (id, inner) = reference.split_once('#').unwrap_or((reference, ""));
+        let found = self.by_id.get(id).and_then(|document| document.pointer(inner));
+        found.ok_or_else(|| ScaffoldFault::Schemas(format!("{reference} is not a schema of this folder")))
+    }
+
     /// `also` are members that a schema around this one requires.
-    fn walk(&self, schema: &Value, pointer: &str, required: bool, also: &[&str], leaves: &mut Vec<Leaf>) {
-        if let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|id| self.by_id.get(id)) {
-            return self.walk(target, pointer, required, also, leaves);
+    fn walk(
+        &self,
+        schema: &Value,
+        pointer: &str,
+        required: bool,
+        also: &[&str],
+        leaves: &mut Vec<Leaf>,
+    ) -> Result<(), ScaffoldFault> {
+        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+            return self.walk(self.target(reference)?, pointer, required, also, leaves);
         }
         if let Some(parts) = schema.get("allOf").and_then(Value::as_array) {
             let also: Vec<&str> = parts.iter().flat_map(members).chain(also.iter().copied()).collect();
-            let of = parts.iter().filter(|part| part.get("$ref").is_some());
-            return of.for_each(|part| self.walk(part, pointer, required, &also, leaves));
+            let mut of = parts.iter().filter(|part| part.get("$ref").is_some());
+            return of.try_for_each(|part| self.walk(part, pointer, required, &also, leaves));
         }
         let properties = schema.get("properties").and_then(Value::as_object);
         // A birth date known in part is one value on the wire.
         if properties.is_some_and(|found| found.len() == 2 && found.contains_key("precision")) {
             let pointer = pointer.to_owned();
             leaves.push(Leaf { pointer, kind: Kind::BirthDate, required, stays: false });
-            return;
+            return Ok(());
         }
         if let Some(properties) = properties {
             let here: Vec<&str> = members(schema).chain(also.iter().copied()).collect();
-            for (name, inner) in properties {
-                self.walk(inner, &format!("{pointer}/{name}"), required && here.contains(&name.as_str()), &[], leaves);
-            }
-            return;
+            return properties.iter().try_for_each(|(name, inner)| {
+                let required = required && here.contains(&name.as_str());
+                self.walk(inner, &format!("{pointer}/{name}"), required, &[], leaves)
+            });
         }
         let stays = schema.get("x-release").and_then(Value::as_str) == Some("never");
         leaves.push(Leaf { pointer: pointer.to_owned(), kind: kind(schema), required, stays });
+        Ok(())
     }
 }
 
