@@ -16,7 +16,6 @@ use crate::{
     },
     store::messages,
 };
-use http::Method;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -48,7 +47,7 @@ async fn replay(bench: &Bench, name: &str, one: &Interaction) -> Result<Vec<Stri
     let template = one.record.as_ref().ok_or("the interaction has no record")?;
     let record = mock::encode(&bench.contract.fill(one, template, &variables)?);
     let path = format!("/v1/inbox/{}", one.route.as_deref().unwrap_or_default());
-    let reply = bench.system.call(Method::POST, &path, "application/json", record.clone()).await;
+    let reply = bench.system.call_until_stored(&path, "application/json", record.clone()).await;
     let reply = reply.map_err(|fault| fault.to_string())?;
     let mut faults = answer_faults(one, &reply);
     if let Some(receipt) = reply.body.get("receipt") {

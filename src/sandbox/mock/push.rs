@@ -12,7 +12,6 @@ use crate::{
         system::System,
     },
 };
-use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -87,7 +86,7 @@ impl Mock {
             bent_by(records, &faults, &broken, &|(name, route, record)| (name.clone(), route.clone(), changed(record)))
         {
             let path = format!("/v1/inbox/{route}");
-            let reply = system.call(Method::POST, &path, "application/json", encode(&record)).await;
+            let reply = system.call_until_stored(&path, "application/json", encode(&record)).await;
             let (status, outcome, message) = match reply {
                 Ok(reply) => {
                     let problem = reply.body["type"].as_str().and_then(|kind| kind.rsplit(':').next());

@@ -1,7 +1,10 @@
 //! One wire record of a new party: its mapping, its schema, its interaction.
 
 use super::leaves::{Kind, Leaf};
-use crate::schema::catalogue::{About, MessageType};
+use crate::{
+    message::event::split_version,
+    schema::catalogue::{About, MessageType},
+};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use time::{UtcOffset, format_description::well_known::Rfc3339, macros::datetime};
@@ -76,7 +79,7 @@ impl Record {
             })
             .collect();
         let mut record = Self {
-            name: message.name.split(".v").next().unwrap_or_default().replace('.', "-"),
+            name: split_version(&message.name).map_or(message.name.as_str(), |(stem, _)| stem).replace('.', "-"),
             type_name: message.name.clone(),
             is_told,
             safety: message.safety,
