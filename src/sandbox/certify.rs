@@ -12,7 +12,7 @@ mod outbound;
 use super::{
     contract::Contract,
     inspection,
-    mock::Mock,
+    mock::{Mock, faults::Faults},
     pki::copy_folder,
     scaffold::home_folder,
     stand::{self, Parts, Ports, Stand},
@@ -52,6 +52,8 @@ pub struct Order<'a> {
     pub schemas: &'a Path,
     /// The party's live endpoint; a mock in its place where there is none.
     pub base_url: Option<&'a str>,
+    /// The admin port of that endpoint, if it is a mock partner: without it, no faults can be switched there.
+    pub admin_url: Option<&'a str>,
     /// A folder with `pki/` and `partners/` (as `mock-partner --credentials` makes it): who we are to the endpoint, and whom we
     /// believe there. Throw-away ones where there is none.
     pub credentials: Option<&'a Path>,
@@ -86,11 +88,29 @@ struct Bench {
     stand: Stand,
     base: String,
     is_live: bool,
+    admin: Option<String>,
 }
 
 impl Bench {
     fn party(&self) -> &Party {
         &self.running.gateway.parties.partners[&self.code]
+    }
+
+    /// Whether faults of the endpoint can be switched.
+    fn has_switches(&self) -> bool {
+        !self.is_live || self.admin.is_some()
+    }
+
+    /// Switches the endpoint's faults.
+    async fn switch(&self, faults: Faults) -> Result<(), CertifyFault> {
+        if !self.is_live {
+            self.mock.set_faults(faults);
+            return Ok(());
+        }
+        let Some(admin) = &self.admin else { return Ok(()) };
+        let answer = self.system.http.put(format!("{admin}/admin/faults")).json(&faults).send().await;
+        let answer = answer.and_then(reqwest::Response::error_for_status);
+        answer.map(drop).map_err(|fault| CertifyFault::Start(format!("the endpoint's admin port: {fault}")))
     }
 
     /// A fresh client of the party: no connection of an earlier script is used again.
@@ -252,6 +272,7 @@ async fn set_up(order: &Order<'_>, scratch: &Path, stopped: watch::Receiver<bool
         system: system.map_err(|fault| start(fault.to_string()))?,
         base: order.base_url.map_or_else(|| mock.base().to_owned(), |url| url.trim_end_matches('/').to_owned()),
         is_live: order.base_url.is_some(),
+        admin: order.admin_url.map(|url| url.trim_end_matches('/').to_owned()),
         running,
         config,
         mock,

@@ -98,14 +98,26 @@ fn run(arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
 }
 
+/// An endpoint that is not the certificate's own mock: its address, its admin port, the folder of credentials.
+struct Endpoint<'a> {
+    base_url: &'a str,
+    admin_url: Option<&'a str>,
+    credentials: &'a Path,
+}
+
 async fn certified(code: &str, partners: &Path) -> Certificate {
+    certified_at(code, partners, None).await
+}
+
+async fn certified_at(code: &str, partners: &Path, endpoint: Option<Endpoint<'_>>) -> Certificate {
     let databases = Databases::fresh().await;
     let order = Order {
         code,
         partners,
         schemas: "schemas".as_ref(),
-        base_url: None,
-        credentials: None,
+        base_url: endpoint.as_ref().map(|one| one.base_url),
+        admin_url: endpoint.as_ref().and_then(|one| one.admin_url),
+        credentials: endpoint.as_ref().map(|one| one.credentials),
         channel: &databases.url,
         vault: &databases.vault_url,
     };
@@ -460,6 +472,17 @@ async fn the_mocks_of_both_sides_talk_to_each_other_as_processes_and_leave_nothi
     let told: Value = http.get(format!("{admin}/admin/told")).send().await.unwrap().json().await.unwrap();
     assert_eq!(told["told"][0]["path"], "/api/v1/berlepas", "{told}");
     assert_eq!(told["told"].as_array().unwrap().len(), 1);
+    // The process is certified as a party's own system would be: without its admin port its bad days cannot be tried.
+    let base_url = partner.address("base_url");
+    for (admin_url, not_run) in [(Some(admin.as_str()), 0), (None, 8)] {
+        let endpoint = Endpoint { base_url, admin_url, credentials: &folder.0 };
+        let certificate = certified_at("my", "partners".as_ref(), Some(endpoint)).await;
+        assert_eq!(failed(&certificate), Vec::<String>::new());
+        assert!(certificate.passed() && !certificate.is_mock && certificate.endpoint == base_url);
+        assert_eq!(certificate.items.iter().filter(|item| item.outcome == Outcome::NotRun).count(), not_run);
+    }
+    let told: Value = http.get(format!("{admin}/admin/told")).send().await.unwrap().json().await.unwrap();
+    assert!(told["told"].as_array().unwrap().len() > 10, "it was told by the certificate's gateway: {told}");
     assert_eq!((partner.end(), gateway.end()), (Some(0), Some(0)));
     let mut alone = Program::start(&["mock-partner", "sa", "--json"]);
     let left = PathBuf::from(alone.address("credentials"));

@@ -20,7 +20,7 @@ const MARK: &str = "# Written by onechannel mock-gateway: an address, no configu
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples: onechannel mock-gateway --listen 127.0.0.1:8443 --credentials /tmp/onechannel\n          onechannel mock-gateway --partner my=https://localhost:9443 --credentials /tmp/onechannel\n          curl -X POST 'http://127.0.0.1:PORT/admin/trigger/PL1?party=my'"
+    after_help = "Examples: onechannel mock-gateway --listen 127.0.0.1:8443 --credentials /tmp/onechannel\n          onechannel mock-gateway --partner xa=https://localhost:9443 --credentials /tmp/onechannel\n          curl -X POST 'http://127.0.0.1:PORT/admin/trigger/PL1?party=xa'"
 )]
 pub(super) struct Arguments {
     /// Where the channel port listens

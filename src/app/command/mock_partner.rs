@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples: onechannel mock-partner my\n          onechannel mock-partner my --gateway https://localhost:8443 --credentials /tmp/onechannel\n          curl -X PUT -H 'Content-Type: application/json' -d '{\"on\": [\"html-500\"], \"calls\": 3}' http://127.0.0.1:PORT/admin/faults"
+    after_help = "Examples: onechannel mock-partner xa\n          onechannel mock-partner xa --gateway https://localhost:8443 --credentials /tmp/onechannel\n          curl -X PUT -H 'Content-Type: application/json' -d '{\"on\": [\"html-500\"], \"calls\": 3}' http://127.0.0.1:PORT/admin/faults"
 )]
 pub(super) struct Arguments {
     /// The party

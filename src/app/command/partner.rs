@@ -30,7 +30,7 @@ const CERTIFIER: &str = "certifier.onechannel.example";
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Makes a folder that passes its check and its contract
-    #[command(after_help = "Example: onechannel partner new xx --name Examplia --zone +05:30 --style code")]
+    #[command(after_help = "Example: onechannel partner new xa --name Examplia --zone +05:30 --style code")]
     New {
         /// Code of the new party: its folder's name
         code: String,
@@ -51,7 +51,7 @@ pub(super) enum Command {
         style: Refuses,
     },
     /// Prints every fault of a folder, with file and line
-    #[command(after_help = "Examples: onechannel partner check my\n          onechannel partner check --json")]
+    #[command(after_help = "Examples: onechannel partner check xa\n          onechannel partner check --json")]
     Check {
         /// The party; every party by default
         code: Option<String>,
@@ -67,11 +67,11 @@ pub(super) enum Command {
     },
     /// Runs its contract and every fault script against a real gateway; writes a signed certificate
     #[command(
-        after_help = "Examples: onechannel partner certify my\n          onechannel partner certify my --base-url https://localhost:8443 --credentials /tmp/my"
+        after_help = "Examples: onechannel partner certify xa\n          onechannel partner certify xa --base-url https://localhost:8443 --credentials /tmp/xa"
     )]
     Certify(Box<Certify>),
     /// Checks a certificate offline
-    #[command(after_help = "Example: onechannel partner certificate my --dir certificates --keys certificates/my.keys")]
+    #[command(after_help = "Example: onechannel partner certificate xa --dir certificates --keys certificates/xa.keys")]
     Certificate {
         /// The party
         code: String,
@@ -94,6 +94,9 @@ pub(super) struct Certify {
     /// Its live endpoint; a mock built from the folder by default
     #[arg(long, requires = "credentials")]
     base_url: Option<String>,
+    /// Admin port of the endpoint, if it is a mock-partner: its faults are switched there
+    #[arg(long, requires = "base_url")]
+    admin_url: Option<String>,
     /// Folder with pki/ and partners/: who we are to the endpoint and whom we believe there
     #[arg(long)]
     credentials: Option<PathBuf>,
@@ -261,6 +264,7 @@ impl Certify {
             partners: &self.dir,
             schemas: &self.schemas,
             base_url: self.base_url.as_deref(),
+            admin_url: self.admin_url.as_deref(),
             credentials: self.credentials.as_deref(),
             channel: &server.url("channel"),
             vault: &server.url("vault"),

@@ -1,7 +1,8 @@
 //! Bad days, one script a fault: the mock is told to have it, the gateway must take it as its promises say, and once it is over
 //! everything must go on.
 //!
-//! A live endpoint has no switches: there only the scripts in which the party is the sender are run.
+//! A live endpoint has no switches, unless it is a mock partner with its admin port: there only the scripts in which the party is
+//! the sender are run.
 
 use super::{
     Bench, CertifyFault,
@@ -65,7 +66,7 @@ fn due_when_told(bench: &Bench, fault: Fault) -> Option<(&'static str, String)> 
 
 async fn told(bench: &Bench, fault: Fault, about: &'static str, due: &str) -> Result<Item, CertifyFault> {
     let item = |faults| Item::of(&format!("told/{}", fault.name()), about, faults);
-    if bench.is_live {
+    if !bench.has_switches() {
         return Ok(Item { outcome: Outcome::NotRun, is_required: false, ..item(Vec::new()) });
     }
     let first = bench.contract.interactions.values().find(|one| one.direction == Way::Out);
@@ -75,9 +76,9 @@ async fn told(bench: &Bench, fault: Fault, about: &'static str, due: &str) -> Re
     });
     let Some((path, record)) = filled else { return Ok(item(vec!["the contract has nothing to tell".to_owned()])) };
     let mut faults = Vec::new();
-    bench.mock.set_faults(Faults { late_ms: 300, ..Faults::only(fault) });
+    bench.switch(Faults { late_ms: 300, ..Faults::only(fault) }).await?;
     let found = word(&bench.client()?.send(&path, record.clone()).await);
-    bench.mock.set_faults(Faults::default());
+    bench.switch(Faults::default()).await?;
     if !found.starts_with(due) {
         faults.push(format!("it counts as `{found}` where `{due}` is due"));
     }
