@@ -12,7 +12,10 @@ mod outbound;
 use super::{
     contract::Contract,
     inspection,
-    mock::{Mock, faults::Faults},
+    mock::{
+        Mock,
+        faults::{Fault, Faults},
+    },
     pki::copy_folder,
     scaffold::home_folder,
     stand::{self, Parts, Ports, Stand},
@@ -300,15 +303,24 @@ async fn polling(bench: &Bench) -> Result<Option<Item>, CertifyFault> {
         true => 0,
         false => bench.mock.publish_all(&super::mock::push::Selection::default()).map_err(CertifyFault::Start)?.len(),
     };
-    match poll::round(gateway, &from, &*bench.client()?, &poll).await {
+    // A page as a real one may be: last first, and each record twice.
+    let page = Faults { on: [Fault::DuplicatePush, Fault::ReorderedPush].into(), ..Faults::default() };
+    bench.switch(page).await?;
+    let polled = poll::round(gateway, &from, &*bench.client()?, &poll).await;
+    bench.switch(Faults::default()).await?;
+    match polled {
         Ok(polled) => {
-            if !bench.is_live && polled.results.get("applied") != Some(&published) {
-                faults.push(format!("{published} records were published; the gateway has {:?}", polled.results));
+            let of = |outcome: &str| polled.results.get(outcome).copied().unwrap_or(0);
+            if !bench.is_live && (of("applied"), of("repeat")) != (published, published) {
+                faults.push(format!(
+                    "{published} records were published, each twice; the gateway has {:?}",
+                    polled.results
+                ));
             }
         }
         Err(fault) => faults.push(format!("the poll ended early: {fault}")),
     }
-    let item = Item::of("polling", "what the party publishes is read and applied", faults);
+    let item = Item::of("polling", "what the party publishes is read and applied once, in any order", faults);
     Ok(Some(item.mend("compare [poll] of party.toml with what the endpoint answers: parameters, pointers, codes")))
 }
 

@@ -4,9 +4,9 @@ use crate::support::{Databases, gateway::TestGateway};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use http::Method;
 use onechannel::{
-    app::system::SystemRandom,
+    app::system::{SystemClock, SystemRandom},
     client::Sent,
-    domain::clock::Random,
+    domain::clock::{Clock, Random},
     ledger::{
         note::{NoteSigner, VerifierKey},
         receipt::Receipt,
@@ -25,6 +25,7 @@ use onechannel::{
         pki,
         system::System,
     },
+    trust::assertion::{self, ASSERTION_TYPE},
 };
 use serde_json::{Value, json};
 use std::{
@@ -405,6 +406,14 @@ async fn a_mock_gateway_takes_signed_exchanges_and_shows_why_others_failed() {
     let (headers, _) = my.sign(&Method::GET, &uri, &token, "", b"").unwrap();
     for status in [200, 401] {
         let answer = my.http.get(&uri).headers(headers.clone()).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+    }
+    // RFC 7523: an assertion proves the client once.
+    let jwt = assertion::issue(&my.signing, &base, "my-gateway", "kit-jti", SystemClock.now()).unwrap();
+    let form = format!("grant_type=client_credentials&client_assertion_type={ASSERTION_TYPE}&client_assertion={jwt}");
+    for status in [200, 401] {
+        let request = my.http.post(format!("{base}/oauth2/token")).body(form.clone());
+        let answer = request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
         assert_eq!(answer.status().as_u16(), status);
     }
     let http = plain_http();

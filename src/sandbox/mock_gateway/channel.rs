@@ -15,6 +15,7 @@ use crate::{
     },
     partner::Party,
     trust::{
+        assertion::{self, ASSERTION_TYPE},
         digest,
         httpsig::{self, RequestBinding, RequestParts, ResponseParts},
         keys,
@@ -133,17 +134,19 @@ impl Call<'_> {
         let value = json!({"issuer": issuer, "token_endpoint": format!("{issuer}/oauth2/token"),
             "jwks_uri": format!("{issuer}/.well-known/jwks.json"), "grant_types_supported": ["client_credentials"],
             "response_types_supported": [], "scopes_supported": SCOPES,
-            "token_endpoint_auth_methods_supported": ["tls_client_auth"], "tls_client_certificate_bound_access_tokens": true});
+            "token_endpoint_auth_methods_supported": ["tls_client_auth", "private_key_jwt"], "tls_client_certificate_bound_access_tokens": true});
         (StatusCode::OK, value)
     }
 
-    /// RFC 6749 §4.4 by RFC 8705 §2.1.
+    /// RFC 6749 §4.4 by RFC 8705 §2.1 or RFC 7523.
     fn token(&self) -> Answer {
         #[derive(Deserialize)]
         struct Form {
             grant_type: Option<String>,
             client_id: Option<String>,
             scope: Option<String>,
+            client_assertion_type: Option<String>,
+            client_assertion: Option<String>,
         }
         let fault = |error: &str, text: &str| {
             let status = if error == "invalid_client" { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
@@ -161,7 +164,21 @@ impl Call<'_> {
         let Ok((client, peer)) = self.gateway.client_of(self.peer) else {
             return fault("invalid_client", "the certificate names no registered client");
         };
-        if form.client_id.as_ref() != Some(&client.id) {
+        let claimed = match (form.client_assertion_type.as_deref(), &form.client_assertion) {
+            (None, None) => form.client_id,
+            (Some(ASSERTION_TYPE), Some(jwt)) => {
+                let verified = assertion::verify(jwt, &self.gateway.name, &client.id, &client.keys, self.gateway.now());
+                match verified {
+                    Ok(proof) if self.gateway.book().spend(&format!("assertion:{}", client.id), &proof.jti) => {
+                        Some(form.client_id.unwrap_or(proof.client_id))
+                    }
+                    Ok(_) => return fault("invalid_client", "the assertion's jti was used before"),
+                    Err(wrong) => return fault("invalid_client", wrong.reason()),
+                }
+            }
+            _ => return fault("invalid_request", "client_assertion needs its client_assertion_type"),
+        };
+        if claimed.as_ref() != Some(&client.id) {
             return fault("invalid_client", "client_id is not the certificate's client");
         }
         let scope = form.scope.unwrap_or_else(|| SCOPES.join(" "));

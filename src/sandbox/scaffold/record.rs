@@ -67,7 +67,8 @@ impl Record {
     ) -> Self {
         let goes = |leaf: &Leaf| {
             let own = is_told && leaf.pointer == "/placement/reference";
-            !leaf.stays && !own && !(is_told && withheld.contains(&leaf.pointer.as_str()))
+            let kept_back = leaf.stays || own || (is_told && withheld.contains(&leaf.pointer.as_str()));
+            !kept_back
         };
         let rows: Vec<Row> = leaves
             .into_iter()
