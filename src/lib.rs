@@ -41,7 +41,7 @@
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
 //! | [`exchange`] | one file a use case: callers, tokens, intake, inbox, mailbox, deliver, poll, query, erase, crl_grace |
 //! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |
-//! | `sandbox` | private PostgreSQL, throw-away PKI, mock partners, population (a default cargo feature) |
+//! | `sandbox` | private PostgreSQL, throw-away PKI, mocks of both sides, the integrator's kit, population (a default cargo feature) |
 //! | [`app`] | configuration, wiring, loops, system clock and generator, command line (one file a command) |
 //!
 //! # Two walks

@@ -11,6 +11,12 @@ mod erase;
 mod keys;
 mod ledger;
 mod migrate;
+#[cfg(feature = "sandbox")]
+mod mock_gateway;
+#[cfg(feature = "sandbox")]
+mod mock_partner;
+#[cfg(feature = "sandbox")]
+mod partner;
 mod receipt;
 mod serve;
 
@@ -49,6 +55,16 @@ enum Command {
     /// Checks a receipt, without a database
     #[command(subcommand)]
     Receipt(receipt::Command),
+    /// For a party's integrator: a new folder, its check, its certificate
+    #[cfg(feature = "sandbox")]
+    #[command(subcommand)]
+    Partner(partner::Command),
+    /// A party's side as a process of its own, with fault switches
+    #[cfg(feature = "sandbox")]
+    MockPartner(mock_partner::Arguments),
+    /// Our side for a party's integrator, without a database
+    #[cfg(feature = "sandbox")]
+    MockGateway(mock_gateway::Arguments),
     /// Measures this machine
     #[cfg(feature = "sandbox")]
     #[command(subcommand)]
@@ -102,6 +118,12 @@ impl Cli {
             Command::Migrate(arguments) => arguments.run().await,
             Command::Ledger(command) => command.run().await,
             Command::Receipt(command) => command.run(),
+            #[cfg(feature = "sandbox")]
+            Command::Partner(command) => command.run().await,
+            #[cfg(feature = "sandbox")]
+            Command::MockPartner(arguments) => arguments.run().await,
+            #[cfg(feature = "sandbox")]
+            Command::MockGateway(arguments) => arguments.run().await,
             #[cfg(feature = "sandbox")]
             Command::Bench(command) => command.run().await,
             Command::Completions { shell } => {

@@ -106,7 +106,11 @@ impl Mapping {
         Self::parse(&text, zone).map_err(|fault| PartyFault::of(file, fault))
     }
 
-    fn parse(text: &str, zone: UtcOffset) -> Result<Self, String> {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// A sentence naming the line.
+    pub(crate) fn parse(text: &str, zone: UtcOffset) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|fault| fault.to_string())?;
         let rows = file.field.into_iter().map(|spanned| {
             let line = text[..spanned.span().start].matches('\n').count() + 1;

@@ -70,9 +70,11 @@ pub struct Journey {
     pub stay: String,
 }
 
+/// `journeys.toml`.
 #[derive(Debug, Deserialize)]
-struct Journeys {
-    journey: Vec<Journey>,
+#[serde(deny_unknown_fields)]
+pub(super) struct Journeys {
+    pub(super) journey: Vec<Journey>,
 }
 
 /// All interactions of a party, by file name.
@@ -86,6 +88,11 @@ pub struct Contract {
 }
 
 impl Contract {
+    /// One without interactions, to fill templates of a party whose local times have `zone`.
+    pub(super) fn of(zone: UtcOffset) -> Self {
+        Self { interactions: BTreeMap::new(), journeys: Vec::new(), zone }
+    }
+
     /// Reads the folder of a party whose local times have `zone` (`+08:00`).
     ///
     /// # Errors

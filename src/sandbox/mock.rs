@@ -1,7 +1,13 @@
 //! A mock partner government, built from its folder alone: it is told over mutual TLS, checks our signature and its own wire
-//! schema, answers in its style, and is polled for what it has published. It never uses the mapper.
+//! schema, answers in its style, is polled for what it has published, and pushes the records of its contract. It never uses the
+//! mapper. Its [`faults`] are what real systems do on a bad day.
 
-use super::pki::Pki;
+pub mod admin;
+pub mod faults;
+pub(super) mod listener;
+pub mod push;
+
+use super::pki::{self, Pki};
 use crate::{
     app::system::SystemClock,
     client,
@@ -23,21 +29,21 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
+use faults::{Fault, Faults, Switches};
+use listener::Tls;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
-    net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_rustls::TlsAcceptor;
 
 /// Records on one page of a poll.
 const PAGE: usize = 200;
@@ -46,10 +52,17 @@ const PAGE: usize = 200;
 pub struct Mock {
     /// Its profile.
     pub profile: Profile,
+    folder: PathBuf,
     base: String,
+    /// Of what it is told, by path.
     schemas: HashMap<String, WireSchema>,
+    /// Of what it sends, by route.
+    sends: HashMap<String, WireSchema>,
     gateway: Arc<VerifyingKey>,
     signing: SigningKey,
+    /// Signs what is forged, under the right key id.
+    forger: SigningKey,
+    switches: Switches,
     told: Mutex<Vec<(String, Value)>>,
     published: Mutex<Vec<Value>>,
     refused: AtomicU64,
@@ -73,24 +86,32 @@ impl Mock {
         let text = |fault: &dyn std::fmt::Display| fault.to_string();
         let profile: Profile = crate::partner::read_toml(&folder.join("party.toml")).map_err(|fault| text(&fault))?;
         let outbound = profile.outbound.clone().ok_or("the party is not told anything")?;
-        let mut schemas = HashMap::new();
-        for route in &outbound.route {
-            let file = folder.join(format!("wire/{}.schema.json", route.mapping));
-            schemas.insert(route.path.clone(), WireSchema::load(&file)?);
-        }
+        let wire = |name: &str| {
+            let file = folder.join(format!("wire/{name}.schema.json"));
+            WireSchema::load(&file).map_err(|fault| format!("{}: {fault}", file.display()))
+        };
+        let schemas = outbound.route.iter().map(|route| Ok((route.path.clone(), wire(&route.mapping)?)));
+        let sends = profile.inbound.iter().map(|one| Ok((one.route.clone(), wire(&one.mapping)?)));
+        let (schemas, sends) = (schemas.collect::<Result<_, String>>()?, sends.collect::<Result<_, String>>()?);
         let (chain, key, answer_key) = pki.mocks.get(code).ok_or("no credentials for this mock")?;
         let own_kid = outbound.answer_key.first().map(|key| key.kid.as_str());
         let pem = |path: &Path| std::fs::read(path).map_err(|fault| format!("{}: {fault}", path.display()));
         let signing = SigningKey::from_pkcs8_pem(own_kid, &pem(answer_key)?).map_err(|fault| text(&fault))?;
         let public = pki.signing.with_extension("pub.pem");
         let gateway = VerifyingKey::from_spki_pem("gateway-sign-1", &pem(&public)?).map_err(|fault| text(&fault))?;
+        let forger = pki::ed25519().map_err(|fault| text(&fault))?.serialize_pem();
+        let forger = SigningKey::from_pkcs8_pem(own_kid, forger.as_bytes()).map_err(|fault| text(&fault))?;
         let address = listener.local_addr().map_err(|fault| text(&fault))?;
         let mock = Arc::new(Self {
             profile,
+            folder,
             base: format!("https://localhost:{}", address.port()),
             schemas,
+            sends,
             gateway: Arc::new(gateway),
             signing,
+            forger,
+            switches: Switches::default(),
             told: Mutex::default(),
             published: Mutex::default(),
             refused: AtomicU64::new(0),
@@ -105,14 +126,17 @@ impl Mock {
             crl_grace: time::Duration::ZERO,
             crl_grace_until: None,
         };
-        let trust = TrustStore::new(&[anchors]).map_err(|fault| text(&fault))?;
-        let chain = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|fault| text(&fault))?;
-        let chain = chain.map_err(|fault| text(&fault))?;
-        let tls =
-            tls::server_config(Arc::new(trust), chain, key, Arc::new(SystemClock)).map_err(|fault| text(&fault))?;
+        let trust = Arc::new(TrustStore::new(&[anchors]).map_err(|fault| text(&fault))?);
+        let good = acceptor(&trust, chain, key)?;
+        let (chain, key) = pki::expired(chain);
+        let expired = if chain.is_file() { Some(acceptor(&trust, &chain, &key)?) } else { None };
         let routes = Router::new().fallback(answer).with_state(mock.clone());
-        let listener = Tls { listener, acceptor: tokio_rustls::TlsAcceptor::from(Arc::new(tls)) };
+        let shown = mock.clone();
+        let pick = move || {
+            let is_expired = shown.switches.now().has(Fault::ExpiredCertificate);
+            expired.clone().filter(|_| is_expired).unwrap_or_else(|| good.clone())
+        };
+        let listener = Tls::new(listener, pick, |_| ()).map_err(|fault| text(&fault))?;
         tokio::spawn(async move {
             let mut stop = stop;
             let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
@@ -147,6 +171,16 @@ impl Mock {
     /// Makes every n-th call meet a fault: maintenance or "try again".
     pub fn trouble_every(&self, n: u32) {
         self.trouble_every.store(n, Ordering::Relaxed);
+    }
+
+    /// Which faults are on.
+    pub fn faults(&self) -> Faults {
+        self.switches.now()
+    }
+
+    /// Switches faults.
+    pub fn set_faults(&self, faults: Faults) {
+        self.switches.set(faults);
     }
 
     fn in_trouble(&self) -> bool {
@@ -192,7 +226,7 @@ impl Mock {
     }
 
     /// Records from the watermark on (inclusive), a page at a time.
-    fn page(&self, query: &str) -> Option<Value> {
+    fn page(&self, query: &str, faults: &Faults) -> Option<Value> {
         let poll = self.profile.poll.as_ref()?;
         let parameter = |name: &str| {
             let found = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
@@ -203,6 +237,7 @@ impl Mock {
         let start = parameter(&poll.cursor).max(from);
         let page: Vec<Value> = published.iter().skip(start).take(PAGE).cloned().collect();
         let next = (start + page.len() < published.len()).then(|| (start + page.len()).to_string());
+        let page = push::bent(page, faults, &|record| self.published_broken(record));
         let mut whole = self.envelope(0, json!({}));
         for (pointer, value) in
             [(&poll.records, json!(page)), (&poll.next, json!(next)), (&poll.last, json!(published.len().to_string()))]
@@ -217,14 +252,49 @@ impl Mock {
     }
 }
 
+/// What the port of a mock is served with.
+fn acceptor(trust: &Arc<TrustStore>, chain: &Path, key: &Path) -> Result<TlsAcceptor, String> {
+    let named = |path: &Path, fault: &dyn std::fmt::Display| format!("{}: {fault}", path.display());
+    let certificates = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = certificates.map_err(|fault| named(chain, &fault))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|fault| named(key, &fault))?;
+    let tls = tls::server_config(trust.clone(), certificates, private, Arc::new(SystemClock));
+    tls.map(|tls| TlsAcceptor::from(Arc::new(tls))).map_err(|fault| named(chain, &fault))
+}
+
+/// A record as its bytes on the wire.
+pub(super) fn encode(record: &Value) -> Vec<u8> {
+    record.to_string().into_bytes()
+}
+
+/// A record from its bytes on the wire.
+fn decode(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok()
+}
+
 async fn answer(State(mock): State<Arc<Mock>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
+    let faults = mock.switches.meet();
+    if faults.has(Fault::LateAnswer) {
+        tokio::time::sleep(Duration::from_millis(faults.late_ms)).await;
+    }
+    if let Some(answer) = maintenance(&faults) {
+        return answer;
+    }
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let uri = format!("{}{path}", mock.base);
     let request =
         RequestParts { method: &parts.method, target_uri: &uri, headers: &parts.headers, has_body: !body.is_empty() };
-    let (status, value) = judge(&mock, &parts.method, &parts.uri, &request, &body);
+    let (status, value) = if faults.has(Fault::OkWithError) {
+        let (_, value) = mock.no(StatusCode::UNPROCESSABLE_ENTITY, "the record cannot be used", "");
+        (StatusCode::OK, value)
+    } else {
+        judge(&mock, &parts.method, &parts.uri, &request, &body, &faults)
+    };
+    // A page stays a page: there the records are what breaks.
+    let is_garbled = faults.has(Fault::WrongSchema) && parts.method != Method::GET;
+    let value = if is_garbled { json!(["not", "what", "was", "agreed"]) } else { value };
     let bytes = Bytes::from(value.to_string());
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -233,13 +303,41 @@ async fn answer(State(mock): State<Arc<Mock>>, request: Request) -> Response {
     }
     let binding = httpsig::RequestBinding::presented(&request);
     let own = ResponseParts { status, headers: &headers, has_body: true };
-    if let Ok(fields) = httpsig::sign_response(&mock.signing, &own, &binding, SystemClock.now()) {
+    let key = if faults.has(Fault::ForgedSignature) { &mock.forger } else { &mock.signing };
+    if let Ok(fields) = httpsig::sign_response(key, &own, &binding, SystemClock.now()) {
         fields.insert_into(&mut headers);
     }
-    let mut answer = Response::new(Body::from(bytes));
+    let body = if faults.has(Fault::HalfAnswer) { cut(&bytes) } else { Body::from(bytes) };
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
     answer
+}
+
+/// Half of the bytes, then the end of the connection.
+fn cut(bytes: &Bytes) -> Body {
+    let half = bytes.slice(..bytes.len() / 2);
+    let pieces = [Ok(half), Err(std::io::Error::other("the connection is cut"))];
+    Body::from_stream(futures_util::stream::iter(pieces))
+}
+
+/// The answer of a system that is not up to answering.
+fn maintenance(faults: &Faults) -> Option<Response> {
+    let (status, kind, text) = if faults.has(Fault::Html500) {
+        let page = "<!doctype html><title>Maintenance</title><p>We will be back soon.</p>";
+        (StatusCode::INTERNAL_SERVER_ERROR, "text/html", page)
+    } else if faults.has(Fault::RetryAfter) {
+        (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "come again\n")
+    } else {
+        return None;
+    };
+    let mut answer = Response::new(Body::from(text));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(faults.retry_after_s));
+    }
+    Some(answer)
 }
 
 fn judge(
@@ -248,6 +346,7 @@ fn judge(
     uri: &http::Uri,
     request: &RequestParts<'_>,
     body: &[u8],
+    faults: &Faults,
 ) -> (StatusCode, Value) {
     if mock.in_trouble() {
         return match mock.profile.outbound.as_ref().map(|outbound| &outbound.refusal) {
@@ -265,35 +364,11 @@ fn judge(
     }
     if method == Method::GET {
         let page = mock.profile.poll.as_ref().filter(|poll| poll.path == uri.path());
-        let page = page.and_then(|_| mock.page(uri.query().unwrap_or_default()));
+        let page = page.and_then(|_| mock.page(uri.query().unwrap_or_default(), faults));
         return page.map_or_else(|| mock.no(StatusCode::NOT_FOUND, "no such path", ""), |page| (StatusCode::OK, page));
     }
-    match serde_json::from_slice(body) {
-        Ok(record) => mock.take(uri.path(), record),
-        Err(_) => mock.no(StatusCode::BAD_REQUEST, "not JSON", ""),
-    }
-}
-
-struct Tls {
-    listener: TcpListener,
-    acceptor: tokio_rustls::TlsAcceptor,
-}
-
-impl axum::serve::Listener for Tls {
-    type Io = tokio_rustls::server::TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
-        loop {
-            if let Ok((stream, address)) = self.listener.accept().await
-                && let Ok(stream) = self.acceptor.accept(stream).await
-            {
-                return (stream, address);
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+    match decode(body) {
+        Some(record) => mock.take(uri.path(), record),
+        None => mock.no(StatusCode::BAD_REQUEST, "not a record", ""),
     }
 }

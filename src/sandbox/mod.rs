@@ -1,12 +1,16 @@
-//! What a demo and tests need and a shipped package does not: a private PostgreSQL, a throw-away PKI, a stand of both, and
-//! systems that call it.
+//! What a demo, tests and a partner's integrator need and a shipped package does not: a private PostgreSQL, a throw-away PKI, a
+//! stand of both, systems that call it, mocks of either side, and the kit that makes, checks and certifies a party's folder.
 
+pub mod certify;
 pub mod contract;
+pub mod inspection;
 pub mod mock;
+pub mod mock_gateway;
 pub mod officer;
 pub mod pki;
 pub mod population;
 pub mod postgres;
 pub mod report;
+pub mod scaffold;
 pub mod stand;
 pub mod system;

@@ -87,19 +87,9 @@ struct Outbound {
 /// # Errors
 /// [`PkiFault`].
 pub fn make(folder: &Path, partners: &Path, now: OffsetDateTime) -> Result<Pki, PkiFault> {
-    let copy = folder.join("partners");
-    copy_folder(partners, &copy)?;
-    let pki = folder.join("pki");
+    copy_folder(partners, &folder.join("partners"))?;
     let maker = Maker { now };
-    let mut made = Pki {
-        partners: copy.clone(),
-        ca: pki.join("gateway-ca.pem"),
-        server: (pki.join("gateway.pem"), pki.join("gateway.key")),
-        own_client: (pki.join("gateway-client.pem"), pki.join("gateway-client.key")),
-        signing: pki.join("gateway-sign.key"),
-        clients: BTreeMap::new(),
-        mocks: BTreeMap::new(),
-    };
+    let made = open(folder)?;
     let authority = maker.authority("throw-away gateway CA")?;
     write(&made.ca, &authority.pem())?;
     let local = ["localhost", "127.0.0.1"];
@@ -107,17 +97,98 @@ pub fn make(folder: &Path, partners: &Path, now: OffsetDateTime) -> Result<Pki, 
     maker.leaf(&authority, &["gateway.onechannel.example"], ExtendedKeyUsagePurpose::ClientAuth, &made.own_client)?;
     let signing = ed25519()?;
     write(&made.signing, &signing.serialize_pem())?;
-    write(&pki.join("gateway-sign.pub.pem"), &signing.public_key_pem())?;
-    for entry in fs::read_dir(&copy).map_err(|fault| PkiFault::File(copy.clone(), fault))? {
-        let party = entry.map_err(|fault| PkiFault::File(copy.clone(), fault))?.path();
-        if !party.join("party.toml").is_file() {
-            continue;
-        }
-        let profile: Profile = crate::partner::read_toml(&party.join("party.toml"))
-            .map_err(|fault| PkiFault::Parties(fault.to_string()))?;
-        maker.party(&pki, &party, profile, &mut made)?;
+    write(&made.signing.with_extension("pub.pem"), &signing.public_key_pem())?;
+    for (party, profile) in profiles(&made.partners)? {
+        maker.party(&party, profile, &made)?;
     }
     Ok(made)
+}
+
+/// What [`make`] made below `folder`, or what lies there in the same order: its paths, not whether each file is there.
+///
+/// # Errors
+/// [`PkiFault::Parties`].
+pub fn open(folder: &Path) -> Result<Pki, PkiFault> {
+    let pki = folder.join("pki");
+    let mut found = Pki {
+        partners: folder.join("partners"),
+        ca: pki.join("gateway-ca.pem"),
+        server: (pki.join("gateway.pem"), pki.join("gateway.key")),
+        own_client: (pki.join("gateway-client.pem"), pki.join("gateway-client.key")),
+        signing: pki.join("gateway-sign.key"),
+        clients: BTreeMap::new(),
+        mocks: BTreeMap::new(),
+    };
+    for (_, profile) in profiles(&found.partners)? {
+        for client in profile.client {
+            let Some(first) = client.key.first() else { continue };
+            let file = |end: &str| pki.join(format!("{}{end}", client.id));
+            let files = ClientFiles {
+                client_id: client.id.clone(),
+                party: profile.code.clone(),
+                authorities: client.authorities,
+                client_cert: file(".pem"),
+                client_key: file(".key"),
+                signing_key: file("-sign.key"),
+                key_id: first.kid.clone(),
+            };
+            found.clients.insert(client.id, files);
+        }
+        if profile.outbound.is_some() {
+            let file = |end: &str| pki.join(format!("{}-mock{end}", profile.code));
+            found.mocks.insert(profile.code.clone(), (file(".pem"), file(".key"), file("-answer.key")));
+        }
+    }
+    Ok(found)
+}
+
+/// [`open`], where a gateway's certificate lies below `folder` already, with the parties as they are in `partners` now but for
+/// what they trust; else [`make`].
+///
+/// # Errors
+/// [`PkiFault`].
+pub fn open_or_make(folder: &Path, partners: &Path, now: OffsetDateTime) -> Result<Pki, PkiFault> {
+    if !folder.join("pki/gateway-ca.pem").is_file() {
+        return make(folder, partners, now);
+    }
+    for (party, _) in profiles(partners)? {
+        let copy = folder.join("partners").join(party.file_name().unwrap_or_default());
+        let fault = |fault| PkiFault::File(copy.clone(), fault);
+        for entry in fs::read_dir(&copy).into_iter().flatten() {
+            let old = entry.map_err(fault)?.path();
+            if old.is_dir() && !old.ends_with("trust") {
+                fs::remove_dir_all(&old).map_err(fault)?;
+            }
+        }
+        for entry in fs::read_dir(&party).map_err(fault)? {
+            let new = entry.map_err(fault)?.path();
+            let to = copy.join(new.file_name().unwrap_or_default());
+            if new.is_dir() && !new.ends_with("trust") {
+                copy_folder(&new, &to)?;
+            } else if new.is_file() {
+                fs::create_dir_all(&copy).and_then(|()| fs::copy(&new, to)).map_err(fault)?;
+            }
+        }
+    }
+    open(folder)
+}
+
+/// Certificate and key of a mock whose validity ended yesterday.
+pub(super) fn expired(certificate: &Path) -> (PathBuf, PathBuf) {
+    (certificate.with_extension("expired.pem"), certificate.with_extension("expired.key"))
+}
+
+fn profiles(partners: &Path) -> Result<Vec<(PathBuf, Profile)>, PkiFault> {
+    let fault = |fault| PkiFault::File(partners.to_owned(), fault);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(partners).map_err(fault)? {
+        let party = entry.map_err(fault)?.path();
+        if party.join("party.toml").is_file() {
+            let profile = crate::partner::read_toml(&party.join("party.toml"));
+            found.push((party, profile.map_err(|fault| PkiFault::Parties(fault.to_string()))?));
+        }
+    }
+    Ok(found)
 }
 
 struct Maker {
@@ -125,39 +196,26 @@ struct Maker {
 }
 
 impl Maker {
-    fn party(&self, pki: &Path, folder: &Path, profile: Profile, made: &mut Pki) -> Result<(), PkiFault> {
+    fn party(&self, folder: &Path, profile: Profile, made: &Pki) -> Result<(), PkiFault> {
         let authority = self.authority(&format!("throw-away {} CA", profile.code))?;
         write(&folder.join("trust/ca.pem"), &authority.pem())?;
         for client in profile.client {
-            let file = |end: &str| pki.join(format!("{}{end}", client.id));
-            let (certificate, key, sign) = (file(".pem"), file(".key"), file("-sign.key"));
-            let pair = (certificate.clone(), key.clone());
+            let (Some(files), Some(first)) = (made.clients.get(&client.id), client.key.first()) else { continue };
+            let pair = (files.client_cert.clone(), files.client_key.clone());
             self.leaf(&authority, &[&client.san], ExtendedKeyUsagePurpose::ClientAuth, &pair)?;
-            let Some(first) = client.key.first() else { continue };
-            signing_key(&sign, &folder.join(&first.file), profile.side == "home")?;
-            made.clients.insert(
-                client.id.clone(),
-                ClientFiles {
-                    client_id: client.id,
-                    party: profile.code.clone(),
-                    authorities: client.authorities,
-                    client_cert: certificate,
-                    client_key: key,
-                    signing_key: sign,
-                    key_id: first.kid.clone(),
-                },
-            );
+            signing_key(&files.signing_key, &folder.join(&first.file), profile.side == "home")?;
         }
-        let Some(outbound) = profile.outbound else { return Ok(()) };
+        let (Some(outbound), Some((certificate, key, sign))) = (profile.outbound, made.mocks.get(&profile.code)) else {
+            return Ok(());
+        };
         let host = outbound.base.trim_start_matches("https://").to_owned();
-        let file = |end: &str| pki.join(format!("{}-mock{end}", profile.code));
-        let pair = (file(".pem"), file(".key"));
-        self.leaf(&authority, &[&host, "localhost", "127.0.0.1"], ExtendedKeyUsagePurpose::ServerAuth, &pair)?;
-        let sign = file("-answer.key");
+        let names = [host.as_str(), "localhost", "127.0.0.1"];
+        let pair = (certificate.clone(), key.clone());
+        self.leaf(&authority, &names, ExtendedKeyUsagePurpose::ServerAuth, &pair)?;
+        let past = Self { now: self.now - Duration::days(31) };
+        past.leaf(&authority, &names, ExtendedKeyUsagePurpose::ServerAuth, &expired(certificate))?;
         let public = outbound.answer_key.first().map(|key| folder.join(&key.file));
-        signing_key(&sign, &public.unwrap_or_else(|| file("-answer.pub.pem")), false)?;
-        made.mocks.insert(profile.code, (pair.0, pair.1, sign));
-        Ok(())
+        signing_key(sign, &public.unwrap_or_else(|| sign.with_extension("pub.pem")), false)
     }
 
     fn params(&self, names: &[&str]) -> Result<CertificateParams, PkiFault> {
@@ -217,7 +275,8 @@ fn write(path: &Path, text: &str) -> Result<(), PkiFault> {
     fs::write(path, text).map_err(fault)
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<(), PkiFault> {
+/// Copies a folder with everything in it over what is there.
+pub(super) fn copy_folder(from: &Path, to: &Path) -> Result<(), PkiFault> {
     let fault = |fault| PkiFault::File(from.to_owned(), fault);
     fs::create_dir_all(to).map_err(fault)?;
     for entry in fs::read_dir(from).map_err(fault)? {

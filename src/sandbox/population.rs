@@ -16,7 +16,7 @@ use crate::{
     },
     partner::profile::Profile,
 };
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -154,20 +154,7 @@ impl Population {
                 (&corridor.system, format!("/v1/inbox/{route}"), "application/json")
             }
         };
-        // What a careful integrator does: nothing was stored, so the same message is sent again, signed anew.
-        let mut tries = 0;
-        let reply = loop {
-            let reply = system.call(Method::POST, &path, content_type, body.clone()).await;
-            match reply {
-                Ok(reply) if reply.status != StatusCode::SERVICE_UNAVAILABLE => break reply,
-                Ok(_) | Err(_) if tries < 20 => {
-                    tries += 1;
-                    tokio::time::sleep(std::time::Duration::from_millis(250)).await;
-                }
-                Ok(reply) => break reply,
-                Err(fault) => return Err(fault.to_string()),
-            }
-        };
+        let reply = system.call_until_stored(&path, content_type, body).await.map_err(|fault| fault.to_string())?;
         let problem = reply.body["type"].as_str().and_then(|kind| kind.rsplit(':').next());
         let outcome = problem.or(reply.body["outcome"].as_str()).unwrap_or("no outcome").to_owned();
         let as_expected = match expected {

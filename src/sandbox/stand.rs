@@ -71,13 +71,13 @@ pub const OFFICER_ISSUER: &str = "https://officers.id.example";
 /// Audience of officers' tokens of a stand.
 pub const OFFICER_AUDIENCE: &str = "onechannel-ministry";
 
-/// Sets up a stand; both databases are migrated.
+/// Sets up a stand; both databases are migrated. A PKI that lies in the folder already is used.
 ///
 /// # Errors
 /// [`StandFault`].
 pub async fn set_up(parts: &Parts<'_>, clock: &dyn Clock, random: &dyn Random) -> Result<Stand, StandFault> {
     store::migrate(&store::pool(parts.channel, 1)?, &store::pool(parts.vault, 1)?).await?;
-    let pki = pki::make(parts.folder, parts.partners, clock.now())?;
+    let pki = pki::open_or_make(parts.folder, parts.partners, clock.now())?;
     let keys = parts.folder.join("keys");
     let secret = |name: &str| -> Result<[u8; 32], StandFault> {
         let mut bytes = [0; 32];

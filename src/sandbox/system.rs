@@ -20,6 +20,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+/// How often a message is sent that was not stored.
+const TRIES: u32 = 21;
+/// Pause between two tries.
+const BETWEEN_TRIES: std::time::Duration = std::time::Duration::from_millis(250);
+
 /// Why a call got no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallFault {
@@ -162,6 +167,23 @@ impl System {
         let bytes = answer.bytes().await?;
         self.check(status, &headers, &bytes, &binding)?;
         Ok(Reply { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+    }
+
+    /// What a careful integrator does: where nothing was stored (no answer, or 503) the same message is sent again, signed anew.
+    ///
+    /// # Errors
+    /// [`CallFault`] of the last try.
+    pub async fn call_until_stored(&self, path: &str, content_type: &str, body: Vec<u8>) -> Result<Reply, CallFault> {
+        for _ in 1..TRIES {
+            let reply = self.call(Method::POST, path, content_type, body.clone()).await;
+            if let Ok(reply) = reply
+                && reply.status != StatusCode::SERVICE_UNAVAILABLE
+            {
+                return Ok(reply);
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+        self.call(Method::POST, path, content_type, body).await
     }
 
     /// Checks an answer's digest and signature.

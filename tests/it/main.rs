@@ -11,6 +11,7 @@ mod documents;
 mod identifiers;
 mod journal;
 mod keys;
+mod kit;
 mod ministry;
 mod postgres;
 mod refusals;

@@ -26,13 +26,15 @@ impl Arguments {
 }
 
 /// Waits for Ctrl-C or SIGTERM.
-pub(super) async fn end_asked() {
+pub(super) fn end_asked() -> impl Future<Output = ()> {
     let term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    match term {
-        Ok(mut term) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = term.recv() => {}
-        },
-        Err(_) => drop(tokio::signal::ctrl_c().await),
+    async move {
+        match term {
+            Ok(mut term) => tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = term.recv() => {}
+            },
+            Err(_) => drop(tokio::signal::ctrl_c().await),
+        }
     }
 }

@@ -1,0 +1,82 @@
+//! The admin port of the mock gateway, plain HTTP on loopback: a page of what arrived, the same as JSON, and triggers.
+//!
+//! `GET /`, `GET /admin/arrivals`, `POST /admin/trigger/{code}?party=CODE` with an optional JSON body: the event's data in place of
+//! the catalogue's example.
+
+use super::{MockGateway, book::Arrival, page};
+use crate::sandbox::mock::admin::loopback_only;
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, Query, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware,
+    response::{Html, IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::Arc;
+use tokio::{net::TcpListener, sync::watch};
+
+type Shared = State<Arc<MockGateway>>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Addressee {
+    party: String,
+}
+
+/// Serves the admin port until `stop` changes.
+pub fn serve(gateway: Arc<MockGateway>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    let routes = Router::new()
+        .route("/", get(shown))
+        .route("/admin/arrivals", get(arrivals))
+        .route("/admin/trigger/{code}", post(trigger))
+        .with_state(gateway)
+        .layer(middleware::from_fn(loopback_only));
+    tokio::spawn(async move {
+        let ended = async move { drop(stop.wait_for(|stop| *stop).await) };
+        tokio::select! {
+            _ = axum::serve(listener, routes) => {}
+            () = ended => {}
+        }
+    });
+}
+
+async fn shown(State(gateway): Shared) -> Response {
+    let arrivals = gateway.book().arrivals();
+    let mut answer = Html(page::arrivals(gateway.name(), &arrivals)).into_response();
+    let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    answer
+}
+
+async fn arrivals(State(gateway): Shared) -> Json<Vec<Arrival>> {
+    Json(gateway.book().arrivals())
+}
+
+async fn trigger(
+    State(gateway): Shared,
+    Path(code): Path<String>,
+    Query(to): Query<Addressee>,
+    headers: http::HeaderMap,
+    body: Bytes,
+) -> Response {
+    let fault = |status: StatusCode, text: &str| (status, Json(json!({"error": text}))).into_response();
+    let data = match body.as_ref() {
+        [] => None,
+        // A page of another site can send text, but no JSON without asking first.
+        _ if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/json") => {
+            return fault(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a body is application/json");
+        }
+        bytes => match serde_json::from_slice(bytes) {
+            Ok(data) => Some(data),
+            Err(_) => return fault(StatusCode::BAD_REQUEST, "the body is not JSON"),
+        },
+    };
+    match gateway.trigger(&code, &to.party, data).await {
+        Ok(triggered) => Json(triggered).into_response(),
+        Err(text) => fault(StatusCode::CONFLICT, &text),
+    }
+}
