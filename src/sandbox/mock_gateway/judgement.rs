@@ -64,7 +64,7 @@ impl MockGateway {
         }
         let direction_fits = match message.direction {
             Direction::Both => true,
-            Direction::HomeToPartner => caller.is_home(),
+            Direction::HomeToPartner | Direction::Domestic => caller.is_home(),
             Direction::PartnerToHome => !caller.is_home(),
         };
         if !direction_fits || !message.sent_by(authority) {
