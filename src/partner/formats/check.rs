@@ -213,6 +213,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_a_folder_cannot_carry_back_is_listed() {
+        let party = Party::load(Path::new("partners/my")).unwrap();
+        let lossy = super::super::Formats::load(&party, &schemas()).unwrap().lossy();
+        let expected = ["/data/employer/name", "/data/job/source/code", "/data/worker/name/full"];
+        assert_eq!(lossy["my/mapping/kontrak.toml"], expected);
+        assert!(!lossy.contains_key("my/mapping/permit.toml"));
+    }
+
     /// A copy of a partner's folder that ends with its owner.
     struct Copy(PathBuf);
 

@@ -22,42 +22,44 @@ use serde_json::Value;
 const CODE_MAX: usize = 400;
 /// Largest result as JSON text.
 const RESULT_MAX: usize = 4 << 10;
-/// Most iterations (`.[]`, `map`, `any`, …) and most copies (`,`, `+`, members, interpolations) in a program.
+/// Most iterations (`.[]`, `map`, `any`, …) and most copies (`,`, `+`, `/`, members, interpolations) in a program.
 const ITERATIONS_MAX: u32 = 2;
 const COPIES_MAX: u32 = 8;
 /// Largest bound on the size of any value on the way.
 const SIZE_MAX: f64 = 2e7;
 const TOO_LARGE: &str = "record small enough to compute a value from it";
 
-/// What a program may call: name, arguments, and whether it iterates.
-const CALLS: [(&str, usize, bool); 27] = [
-    ("empty", 0, false),
-    ("not", 0, false),
-    ("true", 0, false),
-    ("false", 0, false),
-    ("null", 0, false),
-    ("select", 1, false),
-    ("type", 0, false),
-    ("length", 0, false),
-    ("tostring", 0, false),
-    ("has", 1, false),
-    ("floor", 0, false),
-    ("round", 0, false),
-    ("ascii_downcase", 0, false),
-    ("ascii_upcase", 0, false),
-    ("ltrimstr", 1, false),
-    ("rtrimstr", 1, false),
-    ("startswith", 1, false),
-    ("endswith", 1, false),
-    ("trim", 0, false),
-    ("split", 1, false),
-    ("first", 0, false),
-    ("last", 0, false),
-    ("map", 1, true),
-    ("any", 1, true),
-    ("all", 1, true),
-    ("join", 1, true),
-    ("add", 0, true),
+const FREE: Cost = Cost { iterations: 0, copies: 0 };
+/// What a program may call: name, arguments and what it costs. Text in text doubles its escapes; pieces of one letter are four
+/// times as long as the text.
+const CALLS: [(&str, usize, Cost); 27] = [
+    ("empty", 0, FREE),
+    ("not", 0, FREE),
+    ("true", 0, FREE),
+    ("false", 0, FREE),
+    ("null", 0, FREE),
+    ("select", 1, FREE),
+    ("type", 0, FREE),
+    ("length", 0, FREE),
+    ("tostring", 0, Cost { iterations: 0, copies: 1 }),
+    ("has", 1, FREE),
+    ("floor", 0, FREE),
+    ("round", 0, FREE),
+    ("ascii_downcase", 0, FREE),
+    ("ascii_upcase", 0, FREE),
+    ("ltrimstr", 1, FREE),
+    ("rtrimstr", 1, FREE),
+    ("startswith", 1, FREE),
+    ("endswith", 1, FREE),
+    ("trim", 0, FREE),
+    ("split", 1, Cost { iterations: 0, copies: 2 }),
+    ("first", 0, FREE),
+    ("last", 0, FREE),
+    ("map", 1, Cost { iterations: 1, copies: 0 }),
+    ("any", 1, Cost { iterations: 1, copies: 0 }),
+    ("all", 1, Cost { iterations: 1, copies: 0 }),
+    ("join", 1, Cost { iterations: 1, copies: 0 }),
+    ("add", 0, Cost { iterations: 1, copies: 0 }),
 ];
 /// Definitions that those are made of.
 const INNER: [(&str, usize); 9] = [
@@ -182,8 +184,9 @@ impl Cost {
             }
             Term::Call(name, arguments) => {
                 let known = CALLS.iter().find(|(call, n, _)| call == name && *n == arguments.len());
-                let (.., iterates) = known.ok_or_else(|| refused(&format!("{name}/{}", arguments.len())))?;
-                self.iterations += u32::from(*iterates);
+                let (.., cost) = known.ok_or_else(|| refused(&format!("{name}/{}", arguments.len())))?;
+                self.iterations += cost.iterations;
+                self.copies += cost.copies;
                 self.count_all(arguments)?;
             }
             Term::Path(whole, path) => {
@@ -215,7 +218,9 @@ impl Cost {
             BinaryOp::Pipe(None) | BinaryOp::Alt | BinaryOp::Or | BinaryOp::And | BinaryOp::Cmp(_) => {}
             BinaryOp::Comma | BinaryOp::Math(Math::Add) => self.copies += 1,
             BinaryOp::Math(Math::Sub) => self.iterations += 1,
-            BinaryOp::Math(Math::Div | Math::Rem) => {}
+            // Of texts it splits.
+            BinaryOp::Math(Math::Div) => self.copies += 2,
+            BinaryOp::Math(Math::Rem) => {}
             BinaryOp::Math(Math::Mul) => return Err(refused("*")),
             BinaryOp::Assign | BinaryOp::Update | BinaryOp::UpdateMath(_) | BinaryOp::UpdateAlt => {
                 return Err(refused("="));
@@ -286,6 +291,9 @@ mod tests {
             "@base64",
             ".[] | .[] | .[]",
             ".,.,.,.,.,.,.,.,.,.",
+            "[.]|tostring|[.]|tostring|[.]|tostring|[.]|tostring|[.]|tostring|[.]|tostring|[.]|tostring|[.]|tostring|[.]|tostring",
+            "split(\"\")|tostring|split(\"\")|tostring|split(\"\")|tostring",
+            "./.|./.|./.|./.|./.",
             "until(false; .)",
             "while(true; .)",
             "limit(1; repeat(1))",
