@@ -228,7 +228,7 @@ mod tests {
     impl Copy {
         fn of(code: &str) -> Self {
             let copy = Self(std::env::temp_dir().join(format!("onechannel-check-{}/{code}", std::process::id())));
-            for part in ["mapping", "wire"] {
+            for part in ["mapping", "wire", "calendar", "rules"] {
                 fs::create_dir_all(copy.0.join(part)).unwrap();
                 for file in fs::read_dir(format!("partners/{code}/{part}")).unwrap() {
                     let file = file.unwrap();
