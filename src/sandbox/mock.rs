@@ -316,7 +316,10 @@ fn acceptor(trust: &Arc<TrustStore>, chain: &Path, key: &Path) -> Result<TlsAcce
 async fn answer(State(mock): State<Arc<Mock>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
-    let faults = mock.switches.meet();
+    let oauth = mock.profile.outbound.as_ref().and_then(|outbound| outbound.oauth.as_ref());
+    // Faults are of what a record meets; a token is another system's to give.
+    let asks_token = oauth.is_some_and(|oauth| oauth.token_path == parts.uri.path());
+    let faults = if asks_token { Faults::default() } else { mock.switches.meet() };
     if faults.has(Fault::LateAnswer) {
         tokio::time::sleep(Duration::from_millis(faults.late_ms)).await;
     }
