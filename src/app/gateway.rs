@@ -77,10 +77,15 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
     if !strangers.is_empty() {
         return Err(StartFaults::all(&strangers));
     }
-    let mut formats = HashMap::new();
+    let (mut formats, mut wrong) = (HashMap::new(), Vec::new());
     for party in parties.all() {
-        let found = Formats::load(party, &schemas).map_err(|faults| StartFaults::all(&faults))?;
-        formats.insert(party.code().to_owned(), found);
+        match Formats::load(party, &schemas) {
+            Ok(found) => drop(formats.insert(party.code().to_owned(), found)),
+            Err(faults) => wrong.extend(faults),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(StartFaults::all(&wrong));
     }
     let environment = &parties.home.profile.environment;
     if let Some(other) = parties.partners.values().find(|party| party.profile.environment != *environment) {

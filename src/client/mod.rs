@@ -3,10 +3,13 @@
 //! What a party's answer means (taken, refused, come again) is decided here, once, by its profile; what follows from it is
 //! not.
 
+mod oauth;
+
 use crate::{
     domain::clock::{Clock, Random},
     partner::{
         PartyFault,
+        body::Format,
         profile::{Assurance, Outbound, Profile, Refusal},
     },
     trust::{
@@ -58,6 +61,7 @@ pub struct PartyClient {
     answer_keys: Vec<Arc<VerifyingKey>>,
     answers_signed: bool,
     refusal: Refusal,
+    oauth: Option<oauth::Credentials>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -93,6 +97,9 @@ impl PartyClient {
         if answers_signed && answer_keys.is_empty() {
             return Err("its assurance promises signed answers, but outbound.answer_key is empty".to_owned());
         }
+        if let Some(oauth) = outbound.oauth.as_ref().filter(|oauth| oauth.kid != own.signing.kid()) {
+            return Err(format!("outbound.oauth.kid is {}, but our key is {}", oauth.kid, own.signing.kid()));
+        }
         let hybrid_only = profile.trust.hybrid_key_exchange_only;
         let exchange = if hybrid_only { KeyExchange::HybridOnly } else { KeyExchange::PreferHybrid };
         let tls = tls::client_config(roots, own.chain, own.key, own.clock.clone(), exchange);
@@ -115,14 +122,20 @@ impl PartyClient {
             answer_keys,
             answers_signed,
             refusal: outbound.refusal.clone(),
+            oauth: outbound.oauth.clone().map(oauth::Credentials::new),
             clock: own.clock,
             random: own.random,
         })
     }
 
-    /// Sends one record.
+    /// Sends one record as JSON.
     pub async fn send(&self, path: &str, body: Vec<u8>) -> Sent {
-        let answer = match self.exchange(Method::POST, path, body).await {
+        self.send_as(path, Format::Json, body).await
+    }
+
+    /// Sends one record whose bytes are of `format`.
+    pub async fn send_as(&self, path: &str, format: Format, body: Vec<u8>) -> Sent {
+        let answer = match self.exchange(Method::POST, path, format.content_type(), &body).await {
             Ok(answer) => answer,
             Err(reason) => return Sent::Retry { after: None, reason: reason.to_owned() },
         };
@@ -134,7 +147,7 @@ impl PartyClient {
     /// # Errors
     /// A stable word; ask again later.
     pub async fn fetch(&self, path_and_query: &str) -> Result<(Value, Vec<u8>), String> {
-        let answer = self.exchange(Method::GET, path_and_query, Vec::new()).await?;
+        let answer = self.exchange(Method::GET, path_and_query, "", &[]).await?;
         if let Err(reason) = &answer.signed {
             return Err((*reason).to_owned());
         }
@@ -152,6 +165,10 @@ impl PartyClient {
         let status = answer.status;
         let reason = format!("status-{}", status.as_u16());
         if status.is_server_error() || status.as_u16() == 429 || status.as_u16() == 408 {
+            return Sent::Retry { after: answer.retry_after, reason };
+        }
+        if self.oauth.is_some() && status == http::StatusCode::UNAUTHORIZED {
+            // Not even a new token opened the door: that says nothing about the record.
             return Sent::Retry { after: answer.retry_after, reason };
         }
         if let Err(reason) = answer.signed {
@@ -185,12 +202,42 @@ impl PartyClient {
         matches!(&self.refusal, Refusal::Code { success, .. } if *success == code)
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, &'static str> {
+    /// Calls with a token, where the party asks for one; a token that it does not take is replaced once.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: &[u8],
+    ) -> Result<Answer, &'static str> {
+        let Some(oauth) = &self.oauth else { return self.call(method, path, content_type, body, None).await };
+        let token = oauth.token(self, None).await?;
+        let answer = self.call(method.clone(), path, content_type, body, Some(&token)).await?;
+        if answer.status != http::StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let token = oauth.token(self, Some(&token)).await?;
+        self.call(method, path, content_type, body, Some(&token)).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: &[u8],
+        token: Option<&str>,
+    ) -> Result<Answer, &'static str> {
         let uri = format!("{}{path}", self.base);
         let mut headers = HeaderMap::new();
+        if let Some(token) = token {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| "token")?;
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
+        }
         if !body.is_empty() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            let digest = HeaderValue::from_str(&digest::content_digest(&body)).map_err(|_| "digest")?;
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+            let digest = HeaderValue::from_str(&digest::content_digest(body)).map_err(|_| "digest")?;
             headers.insert(HeaderName::from_static(digest::CONTENT_DIGEST), digest);
         }
         let parts = RequestParts { method: &method, target_uri: &uri, headers: &headers, has_body: !body.is_empty() };
@@ -198,29 +245,24 @@ impl PartyClient {
         let (fields, binding) =
             httpsig::sign_request(&self.signing, &parts, &nonce, self.clock.now()).map_err(|_| "request-not-signed")?;
         fields.insert_into(&mut headers);
-        let request = self.http.request(method, &uri).headers(headers).body(body);
-        let mut answer = request.send().await.map_err(|fault| reason(&fault))?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|fault| reason(&fault))? {
-            if bytes.len() + chunk.len() > ANSWER_MAX {
-                return Err("answer-too-large");
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        let parts = ResponseParts { status: answer.status(), headers: answer.headers(), has_body: !bytes.is_empty() };
+        let request = self.http.request(method, &uri).headers(headers).body(body.to_vec());
+        let answer = request.send().await.map_err(|fault| reason(&fault))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let bytes = read_body(answer, ANSWER_MAX).await?;
+        let parts = ResponseParts { status, headers: &headers, has_body: !bytes.is_empty() };
         let key = |kid: &str| self.answer_keys.iter().find(|key| key.kid() == kid).cloned();
         let signed = if !self.answers_signed {
             Ok(None)
-        } else if !bytes.is_empty() && digest::verify(answer.headers(), &bytes).is_err() {
+        } else if !bytes.is_empty() && digest::verify(&headers, &bytes).is_err() {
             Err("answer-digest-wrong")
         } else {
             let verified = httpsig::verify_response(&parts, &binding, key, self.clock.now());
             verified.map(|one| Some(one.base)).map_err(|_| "answer-signature-wrong")
         };
-        let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let signature = answer.headers().get(&httpsig::SIGNATURE).and_then(|value| value.to_str().ok());
+        let retry_after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let signature = headers.get(&httpsig::SIGNATURE).and_then(|value| value.to_str().ok());
         Ok(Answer {
-            status: answer.status(),
+            status,
             signature: signature.map(str::to_owned),
             retry_after: retry_after.map(Duration::from_secs),
             signed,
@@ -248,6 +290,17 @@ impl Answer {
         evidence.extend_from_slice(&self.body);
         evidence
     }
+}
+
+async fn read_body(mut answer: reqwest::Response, max: usize) -> Result<Vec<u8>, &'static str> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|fault| reason(&fault))? {
+        if bytes.len() + chunk.len() > max {
+            return Err("answer-too-large");
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
 }
 
 fn reason(fault: &reqwest::Error) -> &'static str {

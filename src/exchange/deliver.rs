@@ -113,7 +113,11 @@ async fn send(
         tracing::error!(party, type_name, rules = rules.join(", "), "a message has no wire form");
         "no-wire-form"
     })?;
-    Ok(client.send(path, wire.to_string().into_bytes()).await)
+    let bytes = record.bytes(&wire).map_err(|fault| {
+        tracing::error!(party, type_name, %fault, "a record has no bytes in the party's format");
+        "no-wire-form"
+    })?;
+    Ok(client.send_as(path, record.format, bytes).await)
 }
 
 /// Full jitter over a doubling range.

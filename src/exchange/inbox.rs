@@ -7,31 +7,40 @@ use super::{
     intake::{self, Item, Taken},
 };
 use crate::{
-    message::problem::{Problem, ProblemKind},
+    message::problem::{Fault, Problem, ProblemKind},
+    partner::formats::Record,
     store::access::Spend,
 };
 use serde_json::{Value, json};
 
-/// Takes one record of the caller's party.
+/// The record of a route of the caller's party.
 ///
 /// # Errors
-/// `not-found` for a route that the party does not have; else as [`intake::take`].
+/// `not-found` for a route that the party does not have.
+pub fn record<'g>(gateway: &'g Gateway, caller: &Caller, route: &str) -> Result<&'g Record, Box<Problem>> {
+    let formats = gateway.formats.get(caller.client().party.code());
+    let record = formats.and_then(|formats| formats.inbound(route));
+    record.ok_or_else(|| Box::new(gateway.problem(ProblemKind::NotFound).because("no-such-inbox")))
+}
+
+/// Takes one record of the caller's party, or the bytes of one that could not be read and why.
+///
+/// # Errors
+/// As [`intake::take`].
 pub async fn take(
     gateway: &Gateway,
     caller: &Caller,
-    route: &str,
+    record: &Record,
     bytes: Vec<u8>,
-    record: &Value,
+    wire: Result<&Value, Vec<Fault>>,
     spends: Vec<Spend>,
 ) -> Result<Taken, Box<Problem>> {
-    let party = caller.client().party.code();
-    let formats = gateway.formats.get(party).and_then(|formats| formats.inbound(route));
-    let format = formats.ok_or_else(|| Box::new(gateway.problem(ProblemKind::NotFound).because("no-such-inbox")))?;
-    let item = match format.read(record, &source(party)) {
+    let source = source(caller.client().party.code());
+    let item = match wire.and_then(|wire| record.read(wire, &source)) {
         Ok(event) => Item { bytes, event, mapped: true, faults: Vec::new() },
         Err(faults) => {
             // Enough of an event to file it under: a safety record is held by its type, whatever else is wrong with it.
-            let event = json!({"type": format.mapping.type_name, "authority": format.mapping.authority});
+            let event = json!({"type": record.mapping.type_name, "authority": record.mapping.authority});
             Item { bytes, event, mapped: true, faults }
         }
     };

@@ -84,7 +84,11 @@ async fn take(
     let nonce = Spend { scope: String::new(), value: String::new(), expires_at: gateway.now() };
     let caller = Caller::polled(from.clone(), nonce, evidence.to_vec());
     let bytes = record.to_string().into_bytes();
-    match inbox::take(gateway, &caller, route, bytes, record, Vec::new()).await {
+    let taken = match inbox::record(gateway, &caller, route) {
+        Ok(format) => inbox::take(gateway, &caller, format, bytes, Ok(record), Vec::new()).await,
+        Err(problem) => Err(problem),
+    };
+    match taken {
         Ok(taken) if taken.repeat => Ok("repeat".to_owned()),
         Ok(taken) => Ok(taken.outcome.as_str().to_owned()),
         Err(problem) if problem.kind.status() >= 500 => Err(PollFault::NotStored(problem.kind.slug())),

@@ -72,7 +72,7 @@ async fn batch(port: Arc<Port>, request: Signed) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &Value::Array(results)))
 }
 
-pub(super) fn unreadable(port: &Port, fault: &JsonFault, item: Option<usize>) -> Refusal {
+fn unreadable(port: &Port, fault: &JsonFault, item: Option<usize>) -> Refusal {
     let problem =
         port.gateway.problem(ProblemKind::InvalidJson).because(fault.reason()).extra("position", fault.to_string());
     Refusal::from(match item {

@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// Media type of a batch of CloudEvents.
 pub(super) const BATCH: &str = "application/cloudevents-batch+json";
+/// Media type of a file of records in a party's own format.
+const CSV: &str = "text/csv";
 /// Largest answer that we sign.
 const ANSWER_MAX: usize = 64 << 20;
 
@@ -72,7 +74,7 @@ pub(super) async fn read(port: &Port, headers: &HeaderMap, body: Body) -> Result
     if headers.contains_key(header::CONTENT_ENCODING) {
         return Err(port.refusal(ProblemKind::EncodingUnsupported, "content-encoding"));
     }
-    let is_batch = media_type(headers) == Some(BATCH);
+    let is_batch = media_type(headers).is_some_and(|stated| [BATCH, CSV].contains(&stated));
     let limit = if is_batch { event::BATCH_MAX } else { event::SINGLE_MAX };
     let stated = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if stated.is_some_and(|length| length > limit) {

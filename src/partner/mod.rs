@@ -4,6 +4,7 @@
 //! Everything comes from the folders below `partners/`; no code here or elsewhere knows a country. Files are read and checked
 //! in one go; what the network does with them is for the rooms above.
 
+pub mod body;
 pub mod calendar;
 pub mod formats;
 pub mod mapping;
@@ -30,18 +31,20 @@ use std::{
 use time::{OffsetDateTime, UtcOffset, macros::format_description};
 
 /// Why a folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{file}: {fault}")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}{}: {fault}", line.map_or_else(String::new, |line| format!(":{line}")))]
 pub struct PartyFault {
     /// Which file.
     pub file: String,
+    /// Which line of it, where that is known.
+    pub line: Option<usize>,
     /// What is wrong with it.
     pub fault: String,
 }
 
 impl PartyFault {
     pub(crate) fn of(file: &Path, fault: impl ToString) -> Self {
-        Self { file: file.display().to_string(), fault: fault.to_string() }
+        Self { file: file.display().to_string(), line: None, fault: fault.to_string() }
     }
 }
 

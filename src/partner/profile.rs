@@ -1,5 +1,6 @@
 //! `party.toml`: one government's profile. Unknown keys are refused; units stand in names.
 
+use super::body::Format;
 use crate::schema::catalogue::ClockTerms;
 use serde::{Deserialize, Deserializer, de::Error};
 use time::{Date, macros::format_description};
@@ -160,6 +161,9 @@ pub struct Inbound {
     pub route: String,
     /// File in `mapping/`, without its ending.
     pub mapping: String,
+    /// How the record travels.
+    #[serde(default)]
+    pub format: Format,
 }
 
 /// How a party is told.
@@ -173,10 +177,31 @@ pub struct Outbound {
     /// Keys with which it signs answers; required for assurance `answer-signed` and above.
     #[serde(default)]
     pub answer_key: Vec<Key>,
+    /// How records travel, where a route does not say otherwise.
+    #[serde(default)]
+    pub format: Format,
+    /// Where we ask for a token before we tell anything.
+    pub oauth: Option<OAuth>,
     /// How it says no.
     pub refusal: Refusal,
     /// Where each type goes.
     pub route: Vec<Route>,
+}
+
+/// Client credentials by `private_key_jwt` (RFC 7523, FAPI 2.0): our signing key proves who asks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OAuth {
+    /// Path of the token endpoint below `base`.
+    pub token_path: String,
+    /// Who we are to its authorisation server.
+    pub client_id: String,
+    /// Under which id it has our key; the gateway does not start with another.
+    pub kid: String,
+    /// `aud` of the assertion: its issuer; without it the address under which it is called.
+    pub audience: Option<String>,
+    /// Scope to ask for.
+    pub scope: Option<String>,
 }
 
 /// How a party's system says no.
@@ -205,6 +230,8 @@ pub struct Route {
     pub mapping: String,
     /// Path below `base`.
     pub path: String,
+    /// How the record travels, where not as the party's others.
+    pub format: Option<Format>,
 }
 
 /// How a party is asked for its records.

@@ -45,6 +45,9 @@ pub struct Interaction {
     pub variables: BTreeMap<String, String>,
     /// The wire record.
     pub record: Option<Value>,
+    /// Its bytes instead, as lines that CRLF ends: for formats other than JSON written by hand too, so that a fault in how
+    /// bytes are read cannot cancel one in how they are written.
+    pub body: Option<Vec<String>>,
     /// The canonical event that is sent.
     pub event: Option<Value>,
     /// The canonical event that must result.
@@ -117,6 +120,23 @@ impl Contract {
         Ok(Self { interactions, journeys, zone })
     }
 
+    /// The bytes of the record or event that is sent, with its variables filled in as by [`Self::fill`].
+    ///
+    /// # Errors
+    /// As [`Self::fill`].
+    pub fn bytes(&self, interaction: &Interaction, variables: &BTreeMap<String, String>) -> Result<Vec<u8>, String> {
+        if let Some(lines) = &interaction.body {
+            let lines = lines.iter().map(|line| {
+                let filled = self.fill(interaction, &Value::from(line.as_str()), variables)?;
+                Ok(format!("{}\r\n", filled.as_str().unwrap_or_default()))
+            });
+            return Ok(lines.collect::<Result<String, String>>()?.into_bytes());
+        }
+        let template = interaction.record.as_ref().or(interaction.event.as_ref());
+        let filled = self.fill(interaction, template.ok_or("neither record nor event")?, variables)?;
+        Ok(filled.to_string().into_bytes())
+    }
+
     /// `template` with its variables filled in; those of `variables` come before the interaction's own.
     ///
     /// # Errors
@@ -134,10 +154,24 @@ impl Contract {
             if form.is_empty() {
                 return Ok(value.clone());
             }
-            let codec = Codec::new(form, self.zone, None, None)?;
+            let codec = Codec::plain(form, self.zone)?;
             let written = codec.write(&Value::from(value.as_str())).map_err(|fault| format!("{name}: {fault}"))?;
             Ok(written.as_str().map_or_else(|| written.to_string(), str::to_owned))
         })
+    }
+}
+
+/// Whether an answer has all that a contract says of it. What the contract has as null may be anything.
+pub fn meets(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (_, Value::Null) => true,
+        (Value::Object(found), Value::Object(wanted)) => {
+            wanted.iter().all(|(name, wanted)| found.get(name).is_some_and(|found| meets(found, wanted)))
+        }
+        (Value::Array(found), Value::Array(wanted)) => {
+            found.len() == wanted.len() && found.iter().zip(wanted).all(|(found, wanted)| meets(found, wanted))
+        }
+        (found, wanted) => found == wanted,
     }
 }
 

@@ -208,7 +208,7 @@ impl Inspector<'_> {
         for file in files(&self.folder.join("mapping"), ".toml") {
             let Some(text) = self.text(&file) else { continue };
             let zone = self.zone;
-            let Some(mapping) = self.toml(&file, &text, |text| Mapping::parse(text, zone)) else { continue };
+            let Some(mapping) = self.toml(&file, &text, |text| parse(text, zone)) else { continue };
             if self.schemas.message(&mapping.type_name).is_none() {
                 let text = format!("{} is not in the catalogue", mapping.type_name);
                 self.fault(&file, Some(1), text);
@@ -218,7 +218,8 @@ impl Inspector<'_> {
                 let below = format!("{field}/");
                 self.schemas.fields().keys().any(|one| one == field || one.starts_with(&below))
             };
-            let unknown: Vec<String> = mapping.pointers().filter(|one| !known(one)).map(str::to_owned).collect();
+            let unknown: Vec<String> =
+                mapping.canonical().map(|named| named.pointer).filter(|one| !known(one)).map(str::to_owned).collect();
             for pointer in unknown {
                 let line = line_with(&text, &format!("\"{pointer}\""));
                 self.fault(&file, line, format!("{pointer} is not a field of the messages"));
@@ -355,7 +356,7 @@ impl Inspector<'_> {
                     self.fault(file, Some(n + 1), format!("variable {name} has no value in variables"));
                 }
                 if !form.is_empty()
-                    && let Err(fault) = Codec::new(form, self.zone, None, None)
+                    && let Err(fault) = Codec::plain(form, self.zone)
                 {
                     self.fault(file, Some(n + 1), fault);
                 }
@@ -368,6 +369,7 @@ impl Inspector<'_> {
         let contract = super::contract::Contract::of(self.zone);
         let corridor = BTreeMap::from([("corridor".to_owned(), "xx".to_owned())]);
         let filled = |template: &Option<Value>| contract.fill(one, template.as_ref()?, &corridor).ok();
+        let lacking_record = (one.record.is_none() && one.body.is_none()).then_some("record");
         let (mapping, lacking) = match one.direction {
             Way::Home if profile.side != Side::Home => {
                 self.fault(file, Some(line_of(text, "/direction")), "only the home party has home interactions");
@@ -379,7 +381,7 @@ impl Inspector<'_> {
                 if found.is_none() {
                     self.fault(file, Some(line_of(text, "/route")), "party.toml has no such inbound route");
                 }
-                (found.map(|found| &found.mapping), one.record.is_none().then_some("record"))
+                (found.map(|found| &found.mapping), lacking_record)
             }
             Way::Out => {
                 let routes = profile.outbound.iter().flat_map(|outbound| &outbound.route);
@@ -387,7 +389,7 @@ impl Inspector<'_> {
                 if found.is_none() {
                     self.fault(file, Some(line_of(text, "/path")), "party.toml has no such outbound path");
                 }
-                let lacking = one.record.is_none().then_some("record").or(one.event.is_none().then_some("event"));
+                let lacking = lacking_record.or(one.event.is_none().then_some("event"));
                 (found.map(|found| &found.mapping), lacking)
             }
         };
@@ -462,4 +464,12 @@ impl Inspector<'_> {
         home.map(|home| files(&home.join("contract"), ".json").iter().map(|file| stem(file, ".json")).collect())
             .unwrap_or_default()
     }
+}
+
+/// A mapping, or its first fault in a sentence that names the line.
+fn parse(text: &str, zone: time::UtcOffset) -> Result<Mapping, String> {
+    Mapping::parse(text, zone).map_err(|faults| {
+        let first = faults.into_iter().next().unwrap_or_default();
+        first.0.map_or(first.1.clone(), |line| format!("line {line}: {}", first.1))
+    })
 }

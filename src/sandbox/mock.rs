@@ -12,10 +12,14 @@ use crate::{
     app::system::SystemClock,
     client,
     domain::clock::Clock,
-    partner::profile::{Profile, Refusal},
+    partner::{
+        body::{self, Format},
+        profile::{Profile, Refusal},
+    },
     schema::wire::WireSchema,
     trust::{
         anchors::{PartyAnchors, TrustStore},
+        assertion::{self, ASSERTION_TYPE},
         digest,
         httpsig::{self, RequestParts, ResponseParts},
         keys::{SigningKey, VerifyingKey},
@@ -48,6 +52,9 @@ use tokio_rustls::TlsAcceptor;
 /// Records on one page of a poll.
 const PAGE: usize = 200;
 
+/// Calls for which a token is good, so that a client must ask again.
+const TOKEN_CALLS: u32 = 50;
+
 /// A mock partner and what it knows.
 pub struct Mock {
     /// Its profile.
@@ -55,9 +62,9 @@ pub struct Mock {
     folder: PathBuf,
     base: String,
     /// Of what it is told, by path.
-    schemas: HashMap<String, WireSchema>,
+    schemas: HashMap<String, (Format, WireSchema)>,
     /// Of what it sends, by route.
-    sends: HashMap<String, WireSchema>,
+    sends: HashMap<String, (Format, WireSchema)>,
     gateway: Arc<VerifyingKey>,
     signing: SigningKey,
     /// Signs what is forged, under the right key id.
@@ -65,6 +72,9 @@ pub struct Mock {
     switches: Switches,
     told: Mutex<Vec<(String, Value)>>,
     published: Mutex<Vec<Value>>,
+    /// The token given last, and how many calls it is still good for.
+    token: Mutex<(String, u32)>,
+    tokens: AtomicU64,
     refused: AtomicU64,
     calls: AtomicU32,
     /// Every n-th call meets a fault; 0 for none.
@@ -90,8 +100,11 @@ impl Mock {
             let file = folder.join(format!("wire/{name}.schema.json"));
             WireSchema::load(&file).map_err(|fault| format!("{}: {fault}", file.display()))
         };
-        let schemas = outbound.route.iter().map(|route| Ok((route.path.clone(), wire(&route.mapping)?)));
-        let sends = profile.inbound.iter().map(|one| Ok((one.route.clone(), wire(&one.mapping)?)));
+        let schemas = outbound
+            .route
+            .iter()
+            .map(|route| Ok((route.path.clone(), (route.format.unwrap_or(outbound.format), wire(&route.mapping)?))));
+        let sends = profile.inbound.iter().map(|one| Ok((one.route.clone(), (one.format, wire(&one.mapping)?))));
         let (schemas, sends) = (schemas.collect::<Result<_, String>>()?, sends.collect::<Result<_, String>>()?);
         let (chain, key, answer_key) = pki.mocks.get(code).ok_or("no credentials for this mock")?;
         let own_kid = outbound.answer_key.first().map(|key| key.kid.as_str());
@@ -114,6 +127,8 @@ impl Mock {
             switches: Switches::default(),
             told: Mutex::default(),
             published: Mutex::default(),
+            token: Mutex::default(),
+            tokens: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             calls: AtomicU32::new(0),
             trouble_every: AtomicU32::new(0),
@@ -168,6 +183,36 @@ impl Mock {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// A token for an assertion of the gateway's key (RFC 7523), each valid for as many calls as [`TOKEN_CALLS`].
+    fn token(&self, client_id: &str, audience: Option<&str>, body: &[u8]) -> (StatusCode, Value) {
+        let form = body::read(Format::Form, &Value::Null, body).unwrap_or_default();
+        let assertion = form["client_assertion"].as_str().unwrap_or_default();
+        let keys = [self.gateway.clone()];
+        let audience = audience.unwrap_or(&self.base);
+        let proved = assertion::verify(assertion, audience, client_id, &keys, SystemClock.now());
+        let grant = form["grant_type"] == "client_credentials" && form["client_assertion_type"] == ASSERTION_TYPE;
+        let Some(proved) = proved.ok().filter(|_| grant) else {
+            return (StatusCode::UNAUTHORIZED, json!({"error": "invalid_client"}));
+        };
+        self.tokens.fetch_add(1, Ordering::Relaxed);
+        *self.token.lock().expect("no holder of this lock can panic") = (proved.jti.clone(), TOKEN_CALLS);
+        (StatusCode::OK, json!({"access_token": proved.jti, "token_type": "Bearer", "expires_in": 300}))
+    }
+
+    /// Access tokens that it has given.
+    pub fn tokens(&self) -> u64 {
+        self.tokens.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request carries the token that was given last and is not used up.
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        let stated = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let mut token = self.token.lock().expect("no holder of this lock can panic");
+        let good = !token.0.is_empty() && stated.strip_prefix("Bearer ") == Some(token.0.as_str()) && token.1 > 0;
+        token.1 = token.1.saturating_sub(u32::from(good));
+        good
+    }
+
     /// Makes every n-th call meet a fault: maintenance or "try again".
     pub fn trouble_every(&self, n: u32) {
         self.trouble_every.store(n, Ordering::Relaxed);
@@ -189,9 +234,15 @@ impl Mock {
         every > 0 && call.is_multiple_of(every)
     }
 
-    fn take(&self, path: &str, record: Value) -> (StatusCode, Value) {
-        let Some(schema) = self.schemas.get(path) else {
+    fn take(&self, path: &str, headers: &HeaderMap, body: &[u8]) -> (StatusCode, Value) {
+        let Some((format, schema)) = self.schemas.get(path) else {
             return self.no(StatusCode::NOT_FOUND, "no such path", "");
+        };
+        let stated = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let record = match body::read(*format, schema.schema(), body) {
+            Ok(record) if format.is_media_type(stated) => record,
+            Ok(_) => return self.no(StatusCode::UNSUPPORTED_MEDIA_TYPE, "another content type", ""),
+            Err(_) => return self.no(StatusCode::BAD_REQUEST, "not of the agreed format", ""),
         };
         if let Some(fault) = schema.check(&record).first() {
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -262,20 +313,13 @@ fn acceptor(trust: &Arc<TrustStore>, chain: &Path, key: &Path) -> Result<TlsAcce
     tls.map(|tls| TlsAcceptor::from(Arc::new(tls))).map_err(|fault| named(chain, &fault))
 }
 
-/// A record as its bytes on the wire.
-pub(super) fn encode(record: &Value) -> Vec<u8> {
-    record.to_string().into_bytes()
-}
-
-/// A record from its bytes on the wire.
-fn decode(body: &[u8]) -> Option<Value> {
-    serde_json::from_slice(body).ok()
-}
-
 async fn answer(State(mock): State<Arc<Mock>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
-    let faults = mock.switches.meet();
+    let oauth = mock.profile.outbound.as_ref().and_then(|outbound| outbound.oauth.as_ref());
+    // Faults are of what a record meets; a token is another system's to give.
+    let asks_token = oauth.is_some_and(|oauth| oauth.token_path == parts.uri.path());
+    let faults = if asks_token { Faults::default() } else { mock.switches.meet() };
     if faults.has(Fault::LateAnswer) {
         tokio::time::sleep(Duration::from_millis(faults.late_ms)).await;
     }
@@ -356,6 +400,14 @@ fn judge(
             _ => (StatusCode::SERVICE_UNAVAILABLE, json!({"error": "maintenance"})),
         };
     }
+    if let Some(oauth) = mock.profile.outbound.as_ref().and_then(|outbound| outbound.oauth.as_ref()) {
+        if uri.path() == oauth.token_path {
+            return mock.token(&oauth.client_id, oauth.audience.as_deref(), body);
+        }
+        if !mock.admits(request.headers) {
+            return mock.no(StatusCode::UNAUTHORIZED, "no valid token", "");
+        }
+    }
     let key = |kid: &str| (kid == mock.gateway.kid()).then(|| mock.gateway.clone());
     let signed = httpsig::verify_request(request, key, SystemClock.now()).is_ok();
     if !signed || (!body.is_empty() && digest::verify(request.headers, body).is_err()) {
@@ -367,8 +419,5 @@ fn judge(
         let page = page.and_then(|_| mock.page(uri.query().unwrap_or_default(), faults));
         return page.map_or_else(|| mock.no(StatusCode::NOT_FOUND, "no such path", ""), |page| (StatusCode::OK, page));
     }
-    match decode(body) {
-        Some(record) => mock.take(uri.path(), record),
-        None => mock.no(StatusCode::BAD_REQUEST, "not a record", ""),
-    }
+    mock.take(uri.path(), request.headers, body)
 }

@@ -17,7 +17,6 @@ use crate::{
     partner::profile::Profile,
 };
 use http::StatusCode;
-use serde_json::Value;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -139,7 +138,7 @@ impl Population {
         let one = contract.interactions.get(file).ok_or("no such interaction")?;
         let body = match sent.get(name).filter(|_| expected == "repeat") {
             Some(body) => body.clone(),
-            None => self.fill(contract, one, variables, at)?.to_string().into_bytes(),
+            None => self.fill(contract, one, variables, at)?,
         };
         sent.insert(name.to_owned(), body.clone());
         if one.direction == Way::In && corridor.profile.poll.is_some() {
@@ -151,7 +150,9 @@ impl Population {
             Way::Home => (self.home_system(one)?, "/v1/messages".to_owned(), "application/cloudevents+json"),
             Way::In | Way::Out => {
                 let route = one.route.as_ref().ok_or("no route")?;
-                (&corridor.system, format!("/v1/inbox/{route}"), "application/json")
+                let inbound = corridor.profile.inbound.iter().find(|inbound| inbound.route == *route);
+                let format = inbound.map(|inbound| inbound.format).unwrap_or_default();
+                (&corridor.system, format!("/v1/inbox/{route}"), format.content_type())
             }
         };
         let reply = system.call_until_stored(&path, content_type, body).await.map_err(|fault| fault.to_string())?;
@@ -192,7 +193,7 @@ impl Population {
         one: &Interaction,
         variables: &BTreeMap<String, String>,
         at: usize,
-    ) -> Result<Value, String> {
+    ) -> Result<Vec<u8>, String> {
         let now = self.clock.now();
         let instant = |time: time::OffsetDateTime| {
             time.replace_nanosecond(0).unwrap_or(time).format(&Rfc3339).unwrap_or_default()
@@ -201,8 +202,7 @@ impl Population {
         variables.insert("id".into(), uuid_v7(&*self.clock, &*self.random).to_string());
         variables.insert("sent".into(), instant(now));
         variables.insert("happened".into(), instant(now - Duration::hours(24) + Duration::hours(at as i64)));
-        let template = one.record.as_ref().or(one.event.as_ref()).ok_or("neither record nor event")?;
-        contract.fill(one, template, &variables)
+        contract.bytes(one, &variables)
     }
 
     fn variables(&self, corridor: &Corridor, n: u32) -> BTreeMap<String, String> {

@@ -51,6 +51,8 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// JSON body, or null.
     pub body: Value,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
 }
 
 /// One system.
@@ -166,7 +168,12 @@ impl System {
         let (status, headers) = (answer.status(), answer.headers().clone());
         let bytes = answer.bytes().await?;
         self.check(status, &headers, &bytes, &binding)?;
-        Ok(Reply { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+        Ok(Reply {
+            status,
+            headers,
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            bytes: bytes.to_vec(),
+        })
     }
 
     /// What a careful integrator does: where nothing was stored (no answer, or 503) the same message is sent again, signed anew.

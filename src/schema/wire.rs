@@ -1,4 +1,6 @@
 //! The schema of one wire record of a party: its own folder's, checked by the same validator and told in the same words.
+//!
+//! Beside the validator it keeps the schema itself: which members a record has, which repeat, how its bytes look.
 
 use super::violations;
 use crate::message::{problem::Fault, strict_json};
@@ -7,7 +9,10 @@ use std::{collections::BTreeMap, path::Path};
 
 /// A compiled wire schema.
 #[derive(Debug)]
-pub struct WireSchema(jsonschema::Validator);
+pub struct WireSchema {
+    validator: jsonschema::Validator,
+    schema: Value,
+}
 
 impl WireSchema {
     /// Reads and compiles a file.
@@ -19,14 +24,58 @@ impl WireSchema {
         let schema = strict_json::parse(&bytes).map_err(|fault| fault.to_string())?;
         let options =
             jsonschema::draft202012::options().should_validate_formats(true).should_ignore_unknown_formats(false);
-        options.build(&schema).map(Self).map_err(|fault| fault.to_string())
+        let validator = options.build(&schema).map_err(|fault| fault.to_string())?;
+        Ok(Self { validator, schema })
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> &Value {
+        &self.schema
     }
 
     /// Violations, with pointers into the record.
     pub fn check(&self, record: &Value) -> Vec<Fault> {
-        if self.0.is_valid(record) {
+        if self.validator.is_valid(record) {
             return Vec::new();
         }
-        violations::all(&self.0, record, "", &BTreeMap::new())
+        violations::all(&self.validator, record, "", &BTreeMap::new())
     }
+
+    /// Whether a record may have something at this pointer: every member on the way is a property of the schema.
+    pub fn has(&self, pointer: &str) -> bool {
+        let mut here = Some(&self.schema);
+        for name in pointer.split('/').skip(1) {
+            here = here.and_then(|schema| property(schema, name));
+        }
+        here.is_some()
+    }
+}
+
+/// The properties of an object schema, in their order in the file.
+pub fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+}
+
+/// The schema of one property.
+pub fn property<'s>(schema: &'s Value, name: &str) -> Option<&'s Value> {
+    schema.get("properties")?.get(name)
+}
+
+/// Names of the properties that a record must have.
+pub fn required(schema: &Value) -> impl Iterator<Item = &str> {
+    schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// Whether a schema's value is a list.
+pub fn is_list(schema: &Value) -> bool {
+    match schema.get("type") {
+        Some(Value::String(one)) => one == "array",
+        Some(Value::Array(several)) => several.iter().any(|one| one == "array"),
+        _ => false,
+    }
+}
+
+/// The schema of a list's items.
+pub fn items(schema: &Value) -> Option<&Value> {
+    schema.get("items")
 }

@@ -1,7 +1,10 @@
 //! `onechannel check`: every fault of configuration, parties, schemas and certificates in one go, without serving.
 
 use super::{CommandFault, Holds};
-use crate::app::{config::Config, gateway};
+use crate::{
+    app::{config::Config, gateway},
+    partner::formats,
+};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -22,7 +25,8 @@ impl Arguments {
                     let clients = gateway.parties.clients.values().filter(|client| client.party.code() == party.code());
                     println!("  {} ({}), {} clients", party.code(), party.profile.name, clients.count());
                 }
-                Ok(true)
+                let wrong = gateway.parties.all().flat_map(|party| formats::faults(party, &gateway.schemas));
+                Ok(wrong.map(|fault| println!("{fault}")).count() == 0)
             }
             Err(faults) => {
                 faults.0.iter().for_each(|fault| println!("{fault}"));

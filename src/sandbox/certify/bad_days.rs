@@ -16,7 +16,6 @@ use crate::{
     sandbox::{
         contract::Way,
         mock::{
-            self,
             faults::{Fault, Faults},
             push::{Pushed, Selection},
         },
@@ -71,18 +70,21 @@ async fn told(bench: &Bench, fault: Fault, about: &'static str, due: &str) -> Re
     }
     let first = bench.contract.interactions.values().find(|one| one.direction == Way::Out);
     let filled = first.and_then(|one| {
-        let record = bench.contract.fill(one, one.record.as_ref()?, &BTreeMap::new()).ok()?;
-        Some((one.path.clone()?, mock::encode(&record)))
+        let bytes = bench.contract.bytes(one, &BTreeMap::new()).ok()?;
+        let (_, record) = bench.running.gateway.formats[&bench.code].outbound(one.type_name.as_deref()?)?;
+        Some((one.path.clone()?, record.format, bytes))
     });
-    let Some((path, record)) = filled else { return Ok(item(vec!["the contract has nothing to tell".to_owned()])) };
+    let Some((path, format, record)) = filled else {
+        return Ok(item(vec!["the contract has nothing to tell".to_owned()]));
+    };
     let mut faults = Vec::new();
     bench.switch(Faults { late_ms: 300, ..Faults::only(fault) }).await?;
-    let found = word(&bench.client()?.send(&path, record.clone()).await);
+    let found = word(&bench.client()?.send_as(&path, format, record.clone()).await);
     bench.switch(Faults::default()).await?;
     if !found.starts_with(due) {
         faults.push(format!("it counts as `{found}` where `{due}` is due"));
     }
-    let after = word(&bench.client()?.send(&path, record).await);
+    let after = word(&bench.client()?.send_as(&path, format, record).await);
     if after != "taken" {
         faults.push(format!("once it is over, the same message counts as `{after}`"));
     }

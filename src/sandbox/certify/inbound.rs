@@ -10,8 +10,7 @@ use crate::{
     exchange::inbox,
     ledger::receipt::Receipt,
     sandbox::{
-        contract::{Interaction, Way},
-        mock,
+        contract::{self, Interaction, Way},
         system::Reply,
     },
     store::messages,
@@ -44,11 +43,22 @@ pub(super) async fn all(bench: &Bench) -> Vec<Item> {
 async fn replay(bench: &Bench, name: &str, one: &Interaction) -> Result<Vec<String>, String> {
     let id = format!("{}-{name}-{}", bench.code, uuid_v7(&SystemClock, &SystemRandom));
     let variables = BTreeMap::from([("id".to_owned(), id)]);
-    let template = one.record.as_ref().ok_or("the interaction has no record")?;
-    let record = mock::encode(&bench.contract.fill(one, template, &variables)?);
-    let path = format!("/v1/inbox/{}", one.route.as_deref().unwrap_or_default());
-    let reply = bench.system.call_until_stored(&path, "application/json", record.clone()).await;
+    let record = bench.contract.bytes(one, &variables)?;
+    let route = one.route.as_deref().unwrap_or_default();
+    let format = bench.running.gateway.formats[&bench.code].inbound(route).ok_or("the party has no such route")?;
+    let path = format!("/v1/inbox/{route}");
+    let reply = bench.system.call_until_stored(&path, format.format.content_type(), record.clone()).await;
     let reply = reply.map_err(|fault| fault.to_string())?;
+    if one.answer.get("style").is_some() || one.answer.get("items").is_some() {
+        let found = match (&format.mapping.answer, one.answer.get("items")) {
+            (Some(style), None) => style.read(&reply.bytes).unwrap_or_default(),
+            _ => reply.body,
+        };
+        let wanted = one.answer.get("style").or(one.answer.get("items"));
+        let as_due =
+            one.answer["status"] == reply.status.as_u16() && wanted.is_some_and(|due| contract::meets(&found, due));
+        return Ok(if as_due { Vec::new() } else { vec!["the answer is not what the contract says".to_owned()] });
+    }
     let mut faults = answer_faults(one, &reply);
     if let Some(receipt) = reply.body.get("receipt") {
         let keys = super::ledger_keys(bench).map_err(|fault| fault.to_string())?;

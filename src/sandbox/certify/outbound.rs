@@ -7,10 +7,7 @@ use super::{
 };
 use crate::{
     client::{PartyClient, Sent},
-    sandbox::{
-        contract::{Interaction, Way},
-        mock,
-    },
+    sandbox::contract::{Interaction, Way},
 };
 use std::collections::BTreeMap;
 
@@ -43,7 +40,6 @@ pub(super) async fn all(bench: &Bench) -> Result<Vec<Item>, CertifyFault> {
 async fn tell(bench: &Bench, client: &PartyClient, one: &Interaction) -> Result<Vec<String>, String> {
     let none = BTreeMap::new();
     let event = bench.contract.fill(one, one.event.as_ref().ok_or("the interaction has no event")?, &none)?;
-    let expected = bench.contract.fill(one, one.record.as_ref().ok_or("the interaction has no record")?, &none)?;
     let type_name = event["type"].as_str().unwrap_or_default();
     let route = bench.running.gateway.formats[&bench.code].outbound(type_name);
     let (path, format) = route.ok_or_else(|| format!("no route for {type_name}"))?;
@@ -58,12 +54,17 @@ async fn tell(bench: &Bench, client: &PartyClient, one: &Interaction) -> Result<
             return Ok(faults);
         }
     };
+    let bytes = format.bytes(&record).map_err(|fault| fault.to_string())?;
+    let expected = match &one.record {
+        Some(record) => bench.contract.fill(one, record, &none)?,
+        None => format.parse(&bench.contract.bytes(one, &none)?).map_err(|fault| fault.to_string())?,
+    };
     let mut pointers = Vec::new();
     differences(&expected, &record, "", &mut pointers);
     faults.extend(
         pointers.into_iter().map(|pointer| format!("{pointer}: the gateway writes another value than the contract")),
     );
-    let sent = word(&client.send(path, mock::encode(&record)).await);
+    let sent = word(&client.send_as(path, format.format, bytes).await);
     if sent != "taken" {
         faults.push(format!("the endpoint's answer counts as: {sent}"));
     }

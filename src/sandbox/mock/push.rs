@@ -1,12 +1,13 @@
 //! What a mock partner sends of its own: the records of its contract, pushed to a gateway or published to be polled.
 
 use super::{
-    Mock, encode,
+    Mock,
     faults::{Fault, Faults},
 };
 use crate::{
     app::system::{SystemClock, SystemRandom},
     domain::clock::uuid_v7,
+    partner::body,
     sandbox::{
         contract::{Contract, Interaction, Way},
         system::System,
@@ -63,8 +64,10 @@ impl Mock {
             let mut variables = selection.variables.clone();
             let id = || format!("{}-{}", self.profile.code, uuid_v7(&SystemClock, &SystemRandom));
             variables.entry("id".to_owned()).or_insert_with(id);
-            let (Some(route), Some(template)) = (&one.route, &one.record) else { continue };
-            let record = contract.fill(one, template, &variables).map_err(|fault| format!("{name}: {fault}"))?;
+            let Some(route) = &one.route else { continue };
+            let bytes = contract.bytes(one, &variables).map_err(|fault| format!("{name}: {fault}"))?;
+            let (format, schema) = self.sends.get(route).ok_or_else(|| format!("{name}: no route {route}"))?;
+            let record = body::read(*format, schema.schema(), &bytes).map_err(|fault| format!("{name}: {fault}"))?;
             records.push((name.clone(), route.clone(), record));
         }
         Ok(records)
@@ -86,7 +89,8 @@ impl Mock {
             bent_by(records, &faults, &broken, &|(name, route, record)| (name.clone(), route.clone(), changed(record)))
         {
             let path = format!("/v1/inbox/{route}");
-            let reply = system.call_until_stored(&path, "application/json", encode(&record)).await;
+            let (content_type, bytes) = self.encode(&route, &record);
+            let reply = system.call_until_stored(&path, content_type, bytes).await;
             let (status, outcome, message) = match reply {
                 Ok(reply) => {
                     let problem = reply.body["type"].as_str().and_then(|kind| kind.rsplit(':').next());
@@ -118,9 +122,16 @@ impl Mock {
             .collect())
     }
 
+    /// A record as its bytes on the wire; as JSON, where it is so broken that its format cannot carry it.
+    fn encode(&self, route: &str, record: &Value) -> (&'static str, Vec<u8>) {
+        let Some((format, schema)) = self.sends.get(route) else { return ("application/json", Vec::new()) };
+        let bytes = body::write(*format, schema.schema(), record);
+        (format.content_type(), bytes.unwrap_or_else(|_| record.to_string().into_bytes()))
+    }
+
     /// A record without something that its wire schema requires.
     fn broken(&self, route: &str, record: Value) -> Value {
-        let Some(schema) = self.sends.get(route) else { return record };
+        let Some((_, schema)) = self.sends.get(route) else { return record };
         without(&record, &|bent| !schema.check(bent).is_empty()).unwrap_or_else(|| json!([]))
     }
 
@@ -128,7 +139,7 @@ impl Mock {
         let pointer = self.profile.poll.as_ref().map(|poll| poll.record_type.as_str());
         let route = pointer.and_then(|pointer| record.pointer(pointer)?.as_str()).unwrap_or_default().to_owned();
         // Without its type nobody would know which schema it breaks.
-        let Some(schema) = self.sends.get(&route) else { return record };
+        let Some((_, schema)) = self.sends.get(&route) else { return record };
         let kept = |bent: &Value| pointer.is_some_and(|p| bent.pointer(p).and_then(Value::as_str) == Some(&route));
         without(&record, &|bent| kept(bent) && !schema.check(bent).is_empty()).unwrap_or(record)
     }

@@ -228,10 +228,10 @@ impl Call<'_> {
     async fn inbox(&self, route: &str) -> Answered {
         let caller = self.caller("messages:write")?;
         let party = caller.client.party.code();
-        let record =
-            strict_json::parse(&self.body).map_err(|fault| self.problem(ProblemKind::InvalidJson, fault.reason()))?;
         let format = self.gateway.formats.get(party).and_then(|formats| formats.inbound(route));
         let format = format.ok_or_else(|| self.problem(ProblemKind::NotFound, "no-such-inbox"))?;
+        let record =
+            format.parse(&self.body).map_err(|fault| self.problem(ProblemKind::MalformedRequest, fault.reason))?;
         let (event, faults) = match format.read(&record, &inbox::source(party)) {
             Ok(event) => (event, Vec::new()),
             Err(faults) => (json!({"type": format.mapping.type_name, "authority": format.mapping.authority}), faults),

@@ -130,6 +130,7 @@ impl MockGateway {
             VerifyingKey::from_spki_pem(&key.kid, &pem).map(Arc::new).map_err(|fault| super::named(&file, &fault))
         });
         let client = PartyClient::new(own, outbound, &party.profile, &roots, keys.collect::<Result<_, _>>()?, base)?;
-        Ok(client.send(path, super::super::mock::encode(&wire)).await)
+        let bytes = record.bytes(&wire).map_err(|fault| fault.to_string())?;
+        Ok(client.send_as(path, record.format, bytes).await)
     }
 }
