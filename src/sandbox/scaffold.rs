@@ -70,9 +70,6 @@ struct Catalogue {
     message: Vec<MessageType>,
 }
 
-/// Folders of a party that this does not make itself but takes over from another partner's, as a beginning.
-const TAKEN_OVER: [&str; 2] = ["rules", "calendar"];
-
 /// Writes the folder; gives its path.
 ///
 /// # Errors
@@ -96,9 +93,17 @@ pub fn new(plan: &Plan<'_>) -> Result<PathBuf, ScaffoldFault> {
         let example = plan.schemas.join(format!("examples/valid/{}.json", message.name));
         let example =
             serde_json::from_str(&read(&example)?).map_err(|fault| ScaffoldFault::Schemas(fault.to_string()))?;
-        let is_told = message.direction != Direction::PartnerToHome;
         let leaves = documents.leaves(&message.schema)?;
-        records.push(Record::new(message, leaves, &example, is_told, &withheld, plan.code, zone));
+        let own = partner_authorities(&catalogue.message);
+        // Who sends it of the party: of a message that any authority may send, the first.
+        let sender = own.iter().find(|one| message.sent_by(one)).copied();
+        let record = |sent_as| Record::new(message, leaves.clone(), &example, sent_as, &withheld, plan.code, zone);
+        if matches!(message.direction, Direction::HomeToPartner | Direction::Both) {
+            records.push(record(None));
+        }
+        if matches!(message.direction, Direction::PartnerToHome | Direction::Both) && sender.is_some() {
+            records.push(record(sender));
+        }
     }
     let home = home_folder(plan.partners);
     write(&folder.join("party.toml"), &party(plan, &catalogue.message, &records, home.as_deref()))?;
@@ -115,8 +120,8 @@ pub fn new(plan: &Plan<'_>) -> Result<PathBuf, ScaffoldFault> {
     if let Some(journeys) = home.as_deref().map(|home| journeys(home, &records)).transpose()?.flatten() {
         write(&folder.join("journeys.toml"), &journeys)?;
     }
-    let taken = take_over(plan.partners, &folder)?;
-    write(&folder.join("README.md"), &readme(plan, &taken))?;
+    write(&folder.join("calendar/week.toml"), &week(plan))?;
+    write(&folder.join("README.md"), &readme(plan))?;
     Ok(folder)
 }
 
@@ -150,17 +155,19 @@ fn folders(partners: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Authorities that send what only a partner sends.
+fn partner_authorities(messages: &[MessageType]) -> Vec<&str> {
+    let of_partners = messages.iter().filter(|message| message.direction == Direction::PartnerToHome);
+    let mut authorities: Vec<&str> = of_partners.flat_map(|message| &message.senders).map(String::as_str).collect();
+    authorities.sort_unstable();
+    authorities.dedup();
+    authorities
+}
+
 fn party(plan: &Plan<'_>, messages: &[MessageType], records: &[Record], home: Option<&Path>) -> String {
     let environment = home.and_then(|home| crate::partner::read_toml::<Profile>(&home.join("party.toml")).ok());
     let environment = environment.map_or_else(|| "test".to_owned(), |profile| profile.environment);
-    let mut authorities: Vec<&str> = messages
-        .iter()
-        .filter(|message| message.direction == Direction::PartnerToHome)
-        .flat_map(|message| &message.senders)
-        .map(String::as_str)
-        .collect();
-    authorities.sort_unstable();
-    authorities.dedup();
+    let authorities = partner_authorities(messages);
     let Plan { code, name, zone, style, .. } = plan;
     let mut text = format!(
         "# {name}. Made by `onechannel partner new {code}`: every line is a beginning. The wire format is invented; it is no\n\
@@ -204,7 +211,7 @@ fn release(withheld: &[&str]) -> String {
     )
 }
 
-/// One journey through every message type that says something of a worker or job order, in the order of the catalogue; none where
+/// One journey through every message type that leads a worker into service, in the order of the catalogue; none where
 /// the home party's contract lacks a step.
 fn journeys(home: &Path, records: &[Record]) -> Result<Option<String>, ScaffoldFault> {
     let contract = super::contract::Contract::load(home, "+00:00").map_err(ScaffoldFault::Plan)?;
@@ -213,13 +220,13 @@ fn journeys(home: &Path, records: &[Record]) -> Result<Option<String>, ScaffoldF
             |one: &super::contract::Interaction| one.event.as_ref().is_some_and(|e| e["type"] == *record.type_name);
         contract.interactions.iter().find(|(_, one)| is(one)).map(|(name, _)| format!("home/{name}"))
     };
-    let moving = records.iter().filter(|record| record.asserts && !record.safety);
+    let moving = records.iter().filter(|record| record.leads_on);
     let steps: Option<Vec<String>> = moving
         .map(|record| if record.is_told { of(&record) } else { Some(record.interaction()) })
         .map(|step| step.map(|step| format!("\"{step}\"")))
         .collect();
     let Some(steps) = steps else { return Ok(None) };
-    let Some(last) = records.iter().rfind(|r| r.asserts && !r.safety && !r.is_told).map(Record::interaction) else {
+    let Some(last) = records.iter().rfind(|record| record.leads_on && !record.is_told).map(Record::interaction) else {
         return Ok(None);
     };
     let journey = |name: &str, share: u32, steps: &[String]| {
@@ -238,30 +245,22 @@ fn journeys(home: &Path, records: &[Record]) -> Result<Option<String>, ScaffoldF
     )))
 }
 
-/// Copies what other partners have besides; gives (folder, from which partner).
-fn take_over(partners: &Path, folder: &Path) -> Result<Vec<(String, String)>, ScaffoldFault> {
-    let mut taken = Vec::new();
-    for name in TAKEN_OVER {
-        let others =
-            folders(partners).into_iter().filter(|other| other != folder && side(other) == Some(Side::Partner));
-        let Some(from) = others.map(|other| other.join(name)).find(|from| from.is_dir()) else { continue };
-        super::pki::copy_folder(&from, &folder.join(name)).map_err(|fault| ScaffoldFault::Plan(fault.to_string()))?;
-        let whose = from.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
-        taken.push((name.to_owned(), whose));
-    }
-    Ok(taken)
+/// A working week from Monday to Friday in the party's one zone.
+fn week(plan: &Plan<'_>) -> String {
+    format!(
+        "# Zones, weekends and end of business: deadlines in working days run by them. A beginning; holidays go into <year>.toml.\n\n\
+         [business]\ncloses = \"17:00\"\nsource = \"not confirmed\"\n\n[[zone]]\nname = \"local\"\noffset = \"{}\"\n\n\
+         [[weekend]]\ndays = [\"saturday\", \"sunday\"]\n",
+        plan.zone
+    )
 }
 
-fn readme(plan: &Plan<'_>, taken: &[(String, String)]) -> String {
+fn readme(plan: &Plan<'_>) -> String {
     let Plan { code, name, .. } = plan;
-    let copied: String = taken
-        .iter()
-        .map(|(what, whose)| format!("* `{what}/` is a copy of `{whose}`'s: replace it before anything else.\n"))
-        .collect();
     format!(
         "# {name}\n\nMade by `onechannel partner new {code}`. The wire format is invented, flat JSON in English, one record a message \
          type; it is\nno official interface. All people and identifiers are synthetic.\n\nChange first, and after each step run \
-         `onechannel partner check {code}` and `onechannel partner certify {code}`:\n\n{copied}\
+         `onechannel partner check {code}` and `onechannel partner certify {code}`:\n\n\
          1. `party.toml`: names of the authorities, the client's certificate name (`san`), `base`, how the party says no, whether it \
          signs\n   its answers (`assurance`).\n\
          2. `wire/` and `mapping/`: rename the wire fields to the party's own; in `[tables.…]` the left column is the party's code. \
@@ -269,7 +268,8 @@ fn readme(plan: &Plan<'_>, taken: &[(String, String)]) -> String {
          3. `contract/`: write what the party really sends and wants to be told, by hand. Never copy from the mapping's output: one \
          proves\n   the other.\n\
          4. `release.toml`: what the agreement lets go out.\n\
-         5. `trust/`: the party's real certificates and public keys, before it is live. None are kept here; tests make throw-away \
+         5. `calendar/`: weekends and holidays; `rules/`: what the agreement asks of contracts (see another party's folder).\n\
+         6. `trust/`: the party's real certificates and public keys, before it is live. None are kept here; tests make throw-away \
          ones.\n"
     )
 }

@@ -319,3 +319,32 @@ async fn after_the_key_is_destroyed_the_log_verifies_and_nothing_opens() {
     assert!(receipt.verify(&[journal.signers["xa"].verifier().clone()], None).is_ok());
     assert_eq!(verify_all(&databases).await, 1);
 }
+
+#[tokio::test]
+async fn withdrawals_that_come_before_their_message_withdraw_it_when_it_comes() {
+    let databases = Databases::fresh().await;
+    let journal = journal(&databases);
+    let mut arrived = intent("xa", "m-1", b"arrived");
+    arrived.effects = vec![status(FactKind::Entry, "ARRIVED")];
+    let withdraws = |id: &str| {
+        let mut one = intent("xa", id, id.as_bytes());
+        one.effects = vec![Effect::Invalidate { target: arrived.tag }];
+        one.links.as_mut().unwrap().links = vec![];
+        one
+    };
+    // Twice, by two messages of their own, in one batch and in another.
+    journal.store(&[withdraws("x-1"), withdraws("x-2")]).await.unwrap();
+    journal.store(&[withdraws("x-3")]).await.unwrap();
+    assert_eq!(stage(&databases).await, [], "a withdrawal opens nothing");
+    let mut permit = intent("xa", "m-2", b"permit");
+    permit.effects = vec![status(FactKind::Permit, "ISSUED")];
+    permit.links = arrived.links.clone();
+    journal.store(&[permit, arrived]).await.unwrap();
+    assert_eq!(stage(&databases).await, [("IN_SERVICE".to_owned(), true)]);
+    let facts: i64 = sqlx::query_scalar("select count(*) from messages where subject is not null")
+        .fetch_one(&databases.owner)
+        .await
+        .unwrap();
+    assert_eq!(facts, 5, "each stands with the placement that it is about");
+    assert_eq!(verify_all(&databases).await, 5);
+}

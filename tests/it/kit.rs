@@ -25,6 +25,7 @@ use onechannel::{
         pki,
         system::System,
     },
+    schema::{Schemas, catalogue::Direction},
     trust::assertion::{self, ASSERTION_TYPE},
 };
 use serde_json::{Value, json};
@@ -149,7 +150,10 @@ async fn a_new_folder_passes_its_check_and_its_contract_in_both_styles() {
     }
     let contract = Contract::load(&partners.0.join("xs"), "+05:30").unwrap();
     let ways = |way: Way| contract.interactions.values().filter(|one| one.direction == way).count();
-    assert_eq!((ways(Way::In), ways(Way::Out)), (10, 9), "nine records each way, and one that is incomplete");
+    let schemas = Schemas::load("schemas".as_ref()).unwrap();
+    let of = |way: Direction| schemas.messages().filter(|one| [way, Direction::Both].contains(&one.direction)).count();
+    let expected = (of(Direction::PartnerToHome) + 1, of(Direction::HomeToPartner));
+    assert_eq!((ways(Way::In), ways(Way::Out)), expected, "every type each way, and one record that is incomplete");
     assert!(contract.journeys.iter().all(|journey| journey.steps.len() > 10));
 }
 
@@ -170,7 +174,7 @@ fn faults_of_a_folder_come_all_at_once_with_file_and_line() {
     partners.plant(
         "my/mapping/visa.toml",
         "wire = \"/noPasport\"\ncodec = \"text\"",
-        "wire = \"/noPasport\"\ncodec = \"texts\"",
+        "wire = \"/noPasport\"\ncodec = \"novel\"",
     );
     partners.plant("my/mapping/permit.toml", "/data/permit/kind", "/data/permit/colour");
     partners.plant("my/wire/kematian.schema.json", "\"type\": \"object\"", "\"type\": \"objekt\"");
@@ -199,7 +203,7 @@ fn faults_of_a_folder_come_all_at_once_with_file_and_line() {
     has("my/release.toml", at("my/release.toml", "shoes"), "is not a field of the messages");
     let row = |codec| at("my/mapping/visa.toml", codec).map(|line| line - 3);
     has("my/mapping/visa.toml", row("datetime-moon"), "there is no codec datetime-moon");
-    has("my/mapping/visa.toml", row("\"texts\""), "there is no codec texts");
+    has("my/mapping/visa.toml", row("\"novel\""), "there is no codec novel");
     has("my/mapping/permit.toml", at("my/mapping/permit.toml", "colour"), "is not a field of the messages");
     has("my/mapping/lonely.toml", Some(1), "no route of party.toml names it");
     has("my/wire/kematian.schema.json", at("my/wire/kematian.schema.json", "objekt"), "/type");

@@ -15,13 +15,14 @@ const NAME_MAX: usize = 40;
 
 /// Every codec, so that tests leave none out.
 #[cfg(test)]
-pub(crate) const NAMES: [&str; 25] = [
+pub(crate) const NAMES: [&str; 26] = [
     "text",
     "digits",
     "upper-name",
     "prefix",
     "table",
     "boolean",
+    "texts",
     "date-dmy",
     "date-ymd",
     "date-iso",
@@ -86,6 +87,8 @@ enum Form {
         default: Option<String>,
     },
     Boolean(Option<BTreeMap<String, String>>),
+    /// A list of texts.
+    Texts,
     Date(DateForm),
     /// As far as it is known: unknown parts are zeros, `00/02/1996` or `1996-00-00`.
     BirthDate(DateForm),
@@ -168,6 +171,11 @@ impl Codec {
             Form::Integer { text: false } => value.as_i64().map(Value::from).ok_or("whole number"),
             Form::Number { text: false } => value.as_f64().and(Some(value.clone())).ok_or("number"),
             Form::Boolean(None) => value.as_bool().map(Value::from).ok_or("true or false"),
+            Form::Texts => {
+                let items = value.as_array().ok_or("list of texts")?.iter();
+                let text = |item: &Value| Some(Value::from(clean(item.as_str()?).trim()));
+                items.map(text).collect::<Option<Vec<Value>>>().map(Value::from).ok_or("list of texts")
+            }
             Form::Money { shape: MoneyShape::Number, scale } => {
                 money(&value.as_number().ok_or("number")?.to_string(), *scale).map(Value::from)
             }
@@ -235,6 +243,7 @@ fn form(name: &str, party_zone: UtcOffset, options: &Options) -> Result<Form, St
                 default: options.default.clone(),
             }
         }
+        "texts" => Form::Texts,
         "boolean" => match &options.table {
             Some(words) if words.values().any(|word| !matches!(word.as_str(), "true" | "false")) => {
                 return Err("the words of a boolean mean \"true\" or \"false\"".to_owned());
@@ -304,6 +313,7 @@ impl Form {
                 Ok(Value::Number(number))
             }
             Self::Table { .. }
+            | Self::Texts
             | Self::Boolean(None)
             | Self::Integer { text: false }
             | Self::Number { text: false }
@@ -328,6 +338,10 @@ impl Form {
                 let Some(words) = words else { return Ok(yes.into()) };
                 let word = words.iter().find(|(_, word)| *word == if yes { "true" } else { "false" });
                 word.map(|(word, _)| word.clone().into()).ok_or("word of the table")
+            }
+            Self::Texts => {
+                let items = value.as_array().filter(|items| items.iter().all(Value::is_string));
+                items.map(|items| items.clone().into()).ok_or("list of texts")
             }
             Self::Date(form) => form.write(iso_date(text()?)?).map(Value::from).ok_or("date"),
             Self::BirthDate(form) => write_birth_date(*form, value).map(Value::from),

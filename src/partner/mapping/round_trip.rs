@@ -116,6 +116,9 @@ fn canonical_value(row: &row::Row) -> Option<BoxedStrategy<Value>> {
         name if name.starts_with("datetime-") => (day(), 0u8..24, 0u8..60)
             .prop_map(|((y, m, d), h, min)| format!("{y}-{m:02}-{d:02}T{h:02}:{min:02}:07+08:00").into())
             .boxed(),
+        "texts" => {
+            proptest::collection::vec(string_regex("[A-Z]{2}-[0-9]{2}").unwrap(), 1..4).prop_map(Value::from).boxed()
+        }
         "integer" | "integer-text" | "number" | "number-text" => (1u32..24).prop_map(Value::from).boxed(),
         _ => return None,
     })

@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Money,
     Integer,
     Number,
+    Boolean,
+    Texts,
 }
 
 /// A leaf.
@@ -105,7 +107,8 @@ impl Documents {
                 self.walk(inner, &format!("{pointer}/{name}"), required, &[], leaves)
             });
         }
-        let stays = schema.get("x-release").and_then(Value::as_str) == Some("never");
+        let says = |name: &str, word: &str| schema.get(name).and_then(Value::as_str) == Some(word);
+        let stays = says("x-release", "never") || says("x-class", "S4");
         leaves.push(Leaf { pointer: pointer.to_owned(), kind: kind(schema), required, stays });
         Ok(())
     }
@@ -120,7 +123,12 @@ fn kind(schema: &Value) -> Kind {
     if let Some(words) = schema.get("enum").and_then(Value::as_array) {
         return Kind::Word(words.iter().filter_map(Value::as_str).map(str::to_owned).collect());
     }
+    if schema.get("const").is_some_and(Value::is_boolean) {
+        return Kind::Boolean;
+    }
     match (text("type"), text("format"), text("x-compare")) {
+        (Some("boolean"), ..) => Kind::Boolean,
+        (Some("array"), ..) => Kind::Texts,
         (Some("integer"), ..) => Kind::Integer,
         (Some("number"), ..) => Kind::Number,
         (_, Some("date"), _) => Kind::Date,

@@ -2,8 +2,9 @@
 
 use super::leaves::{Kind, Leaf};
 use crate::{
+    domain::facts::FactKind,
     message::event::split_version,
-    schema::catalogue::{About, MessageType},
+    schema::catalogue::{Direction, MessageType},
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -32,6 +33,25 @@ const VARIABLES: [(&str, &str); 12] = [
     ("/worker/birthDate", "birth"),
 ];
 
+/// The facts of a placement that goes well, until the worker is in service.
+const WAY: [FactKind; 15] = [
+    FactKind::JobOrder,
+    FactKind::OrderDecision,
+    FactKind::Registered,
+    FactKind::Agreement,
+    FactKind::Answer,
+    FactKind::Submission,
+    FactKind::Endorsement,
+    FactKind::Registration,
+    FactKind::RegistrationCheck,
+    FactKind::Visa,
+    FactKind::Clearance,
+    FactKind::Exit,
+    FactKind::Entry,
+    FactKind::Permit,
+    FactKind::PermitExpiry,
+];
+
 struct Row {
     leaf: Leaf,
     wire: String,
@@ -45,8 +65,8 @@ pub(super) struct Record {
     /// Whether the party is told it, rather than sending it.
     pub(super) is_told: bool,
     pub(super) safety: bool,
-    /// Whether it says something of a worker or job order.
-    pub(super) asserts: bool,
+    /// Whether it leads a placement on its way into service.
+    pub(super) leads_on: bool,
     authority: Option<String>,
     rows: Vec<Row>,
     /// (row, canonical template, wire template) of the example's values.
@@ -60,11 +80,12 @@ impl Record {
         message: &MessageType,
         leaves: Vec<Leaf>,
         example: &Value,
-        is_told: bool,
+        sent_as: Option<&str>,
         withheld: &[&str],
         corridor: &str,
         zone: UtcOffset,
     ) -> Self {
+        let is_told = sent_as.is_none();
         let goes = |leaf: &Leaf| {
             let own = is_told && leaf.pointer == "/placement/reference";
             let kept_back = leaf.stays || own || (is_told && withheld.contains(&leaf.pointer.as_str()));
@@ -80,12 +101,12 @@ impl Record {
             })
             .collect();
         let mut record = Self {
-            name: split_version(&message.name).map_or(message.name.as_str(), |(stem, _)| stem).replace('.', "-"),
+            name: name(message, is_told),
             type_name: message.name.clone(),
             is_told,
             safety: message.safety,
-            asserts: message.about != About::None && !message.facts.is_empty(),
-            authority: message.senders.first().filter(|_| !is_told).cloned(),
+            leads_on: !message.facts.is_empty() && message.facts.iter().all(|fact| WAY.contains(&fact.kind)),
+            authority: sent_as.map(str::to_owned),
             rows,
             values: Vec::new(),
             variables: BTreeMap::from([("id".into(), "m-0001".into()), ("sent".into(), SENT.into())]),
@@ -163,6 +184,8 @@ impl Record {
                 Kind::Money => "money-text",
                 Kind::Integer => "integer",
                 Kind::Number => "number",
+                Kind::Boolean => "boolean",
+                Kind::Texts => "texts",
             };
             let table = matches!(leaf.kind, Kind::Word(_)).then_some(wire.as_str());
             text += &field(&format!("/data{}", leaf.pointer), wire, codec, table, leaf.required);
@@ -185,6 +208,8 @@ impl Record {
             let kind = match leaf.kind {
                 Kind::Integer => "integer",
                 Kind::Number => "number",
+                Kind::Boolean => "boolean",
+                Kind::Texts => "array",
                 _ => "string",
             };
             let kind = if leaf.required { json!(kind) } else { json!([kind, "null"]) };
@@ -239,6 +264,12 @@ impl Record {
             "record": record, "answer": {"status": 422, "problem": "schema-violation",
                 "violations": [{"pointer": "", "rule": "required"}]}}))
     }
+}
+
+/// Of a message that both sides send the party's own has a name of its own.
+fn name(message: &MessageType, is_told: bool) -> String {
+    let stem = split_version(&message.name).map_or(message.name.as_str(), |(stem, _)| stem).replace('.', "-");
+    if is_told || message.direction != Direction::Both { stem } else { format!("own-{stem}") }
 }
 
 /// `/travelDocument/number` as `travelDocumentNumber`.

@@ -16,7 +16,9 @@ impl Subjects {
     pub(in super::super) async fn load(connection: &mut PgConnection, intents: &[Intent]) -> Result<Self, StoreFault> {
         let links = || intents.iter().filter_map(|intent| intent.links.as_ref().map(|links| (intent, links)));
         let tokens: Vec<Vec<u8>> = links()
-            .flat_map(|(intent, links)| links.links.iter().map(|link| &link.token).chain([&intent.tag]))
+            .flat_map(|(intent, links)| {
+                links.links.iter().map(|link| &link.token).chain([&intent.tag]).chain(targets(intent))
+            })
             .map(|token| token.to_vec())
             .collect();
         let named = links().flat_map(|(intent, links)| {

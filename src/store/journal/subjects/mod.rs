@@ -145,7 +145,8 @@ impl Subjects {
         found.extend(named.iter().filter_map(|link| self.by_token.get(&link.token)).map(|id| self.canonical(*id)));
         found.extend(self.by_token.get(&intent.tag).map(|id| self.canonical(*id)));
         let targets = || targets(intent);
-        found.extend(targets().filter_map(|tag| self.by_tag.get(tag)).map(|id| self.canonical(*id)));
+        let stored = |tag| self.by_tag.get(tag).or(self.by_token.get(tag));
+        found.extend(targets().filter_map(stored).map(|id| self.canonical(*id)));
         let id = self.unite(found, links, intent, journal, now);
         // Tags of stored messages are found by themselves; of one that has not come yet the token waits for it.
         let unseen = targets().filter(|tag| !self.by_tag.contains_key(*tag));
