@@ -34,6 +34,7 @@ comment on column subjects.heard_at is 'When anything about it was last asserted
 comment on column subjects.endorsed_at is 'When the contract in force was endorsed: quotas count by it.';
 comment on column subjects.substituted is 'Numbers of the fields in which the registered contract differs from the endorsed one.';
 create index subjects_by_dossier on subjects (dossier);
+create index subjects_by_endorsement on subjects (corridor, endorsed_at) where endorsed_at is not null;
 create index subjects_by_worker on subjects (worker) where kind = 'placement';
 
 alter table messages

@@ -17,6 +17,7 @@ pub mod intake;
 pub mod mailbox;
 pub mod poll;
 pub mod query;
+pub mod quotas;
 pub mod tokens;
 
 use crate::{

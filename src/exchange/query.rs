@@ -359,6 +359,10 @@ impl<'g> Inquiry<'g> {
                 continue;
             };
             let Some(attributes) = Attributes::of(&event) else { continue };
+            // Reminders and decisions are the gateway's own: they say nothing of the worker.
+            if schemas.message(&one.type_name).is_some_and(|message| message.gateway.is_some()) {
+                continue;
+            }
             for (pointer, field) in schemas.fields() {
                 let Some(value) = attributes.data.pointer(pointer) else { continue };
                 if pointer.starts_with("/placement/")

@@ -158,7 +158,8 @@ pub async fn mailbox(
 ) -> Result<Vec<Letter>, StoreFault> {
     let rows = sqlx::query!(
         "select d.seq, d.message, m.type from deliveries d join messages m on m.id = d.message
-         where d.party = $1 and d.seq > $3 and m.type = any($2) order by d.seq limit $4",
+         where d.party = $1 and d.seq > $3 and m.type = any($2) and d.reason is distinct from 'renewed'
+         order by d.seq limit $4",
         party,
         types,
         after,

@@ -447,38 +447,64 @@ pub async fn placements_of(pool: &PgPool, worker: Uuid) -> Result<Vec<Uuid>, Sto
     Ok(own.fetch_all(pool).await?)
 }
 
-/// Marks the placements endorsed beyond `quota` in a period, and unmarks those that are not any more.
+/// Placements of a corridor whose contract in force was endorsed in a period, in the order in which they were.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn mark_quota(
+pub async fn endorsed(
     pool: &PgPool,
     corridor: &str,
-    (from, until): (OffsetDateTime, OffsetDateTime),
-    quota: i64,
-    now: OffsetDateTime,
-) -> Result<u64, StoreFault> {
-    let done = sqlx::query!(
-        "with counted as (
-           select id, row_number() over (order by endorsed_at, id) > $4 as beyond from subjects
+    from: OffsetDateTime,
+    until: OffsetDateTime,
+) -> Result<Vec<(Uuid, OffsetDateTime)>, StoreFault> {
+    let rows = sqlx::query!(
+        r#"select id, endorsed_at as "endorsed_at!" from subjects
            where kind = 'placement' and merged_into is null and corridor = $1 and endorsed_at >= $2 and endorsed_at < $3
              and stage <> 'CANCELLED'
-         ), closed as (
-           update exceptions e set closed_at = $5 from counted c
-           where e.subject = c.id and e.kind = 'QUOTA' and e.closed_at is null and not c.beyond
+           order by endorsed_at, id"#,
+        corridor,
+        from,
+        until
+    );
+    Ok(rows.fetch_all(pool).await?.into_iter().map(|row| (row.id, row.endorsed_at)).collect())
+}
+
+/// Applied messages of these types about these placements.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn messages_of(pool: &PgPool, placements: &[Uuid], types: &[String]) -> Result<Vec<Uuid>, StoreFault> {
+    let found = sqlx::query_scalar!(
+        "select m.id from subjects s join dossiers own on own.id = s.dossier
+           join dossiers d on d.id = coalesce(own.merged_into, own.id) or d.merged_into = coalesce(own.merged_into, own.id)
+           join messages m on m.dossier = d.id and m.subject = s.id
+         where s.id = any($1) and m.type = any($2) and m.outcome = 'applied'",
+        placements,
+        types
+    );
+    Ok(found.fetch_all(pool).await?)
+}
+
+/// Marks the placements of a corridor that are beyond a quota, and unmarks those that are not any more.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn mark_quota(pool: &PgPool, corridor: &str, beyond: &[Uuid], now: OffsetDateTime) -> Result<(), StoreFault> {
+    sqlx::query!(
+        "with closed as (
+           update exceptions e set closed_at = $3 from subjects s
+           where s.id = e.subject and s.corridor = $1 and e.kind = 'QUOTA' and e.closed_at is null and e.subject <> all ($2)
          )
-         insert into exceptions (subject, kind, opened_at) select id, 'QUOTA', $5 from counted where beyond
+         insert into exceptions (subject, kind, opened_at) select id, 'QUOTA', $3 from unnest($2::uuid[]) as t (id)
          on conflict (subject, kind) do update set opened_at = excluded.opened_at, closed_at = null
            where exceptions.closed_at is not null",
         corridor,
-        from,
-        until,
-        quota,
+        beyond,
         now
     )
     .execute(pool)
     .await?;
-    Ok(done.rows_affected())
+    Ok(())
 }
 
 /// A disclosure to an officer.

@@ -1,42 +1,15 @@
 //! The ministry port: where is this worker now, for a stated purpose, and every look on record.
 
-use crate::support::gateway::{TestGateway, event};
+use crate::support::{
+    desk::Desk,
+    gateway::{TestGateway, event},
+};
 use http::StatusCode;
 use onechannel::{
     exchange::erase::{self, EraseFault, Erased},
-    sandbox::officer,
     store::erasures,
 };
 use serde_json::{Value, json};
-
-struct Desk {
-    base: String,
-    token: String,
-    http: reqwest::Client,
-}
-
-impl Desk {
-    fn of(gateway: &TestGateway, roles: &[&str]) -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        #[expect(clippy::disallowed_methods, reason = "an officer's client, not the gateway's")]
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let token = officer::token(&gateway.stand.officer_key, "officer-7", roles, 600).unwrap();
-        Self { base: format!("http://{}", gateway.config.ministry_listen), token, http }
-    }
-
-    async fn get(&self, path: &str, purpose: &str) -> (StatusCode, Value) {
-        let request =
-            self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token).header("x-purpose", purpose);
-        let answer = request.send().await.unwrap();
-        (answer.status(), answer.json().await.unwrap())
-    }
-
-    async fn search(&self, body: Value, purpose: &str) -> (StatusCode, Value) {
-        let request = self.http.post(format!("{}/api/v1/placements/search", self.base)).bearer_auth(&self.token);
-        let answer = request.header("x-purpose", purpose).body(body.to_string()).send().await.unwrap();
-        (answer.status(), answer.json().await.unwrap())
-    }
-}
 
 #[tokio::test]
 async fn an_officer_finds_a_worker_by_anything_that_was_said_and_each_look_is_a_leaf() {

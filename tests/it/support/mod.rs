@@ -1,5 +1,6 @@
 //! The private server that all tests of this process share, fresh databases on it, and messages to store.
 
+pub(crate) mod desk;
 pub(crate) mod gateway;
 
 use aws_lc_rs::signature::Ed25519KeyPair;

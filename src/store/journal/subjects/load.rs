@@ -131,7 +131,8 @@ impl Subjects {
 
     async fn read_subjects(&mut self, connection: &mut PgConnection, ids: &[Uuid]) -> Result<(), StoreFault> {
         let rows = sqlx::query!(
-            r#"select id, dossier as "dossier!", kind, corridor, worker, anchor, provisional, merged_into, opened_at, exceptions
+            r#"select id, dossier as "dossier!", kind, corridor, worker, anchor, provisional, merged_into, opened_at, exceptions, stage, stay,
+                 welfare
                from subjects where dossier = any($1)"#,
             ids
         )
@@ -160,6 +161,7 @@ impl Subjects {
                 is_new: false,
                 is_changed: false,
                 exceptions: row.exceptions.into_iter().collect(),
+                axes: [row.stage, row.stay, row.welfare],
                 pairwise: pairwise.remove(&row.id).unwrap_or_default(),
                 state: None,
                 clocks: Vec::new(),

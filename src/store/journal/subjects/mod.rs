@@ -38,6 +38,8 @@ struct Subject {
     is_changed: bool,
     /// Exceptions that were open.
     exceptions: BTreeSet<String>,
+    /// Stage, stay and welfare that were written last.
+    axes: [String; 3],
     pairwise: BTreeMap<String, String>,
     state: Option<Arc<State>>,
     clocks: Vec<Clock>,
@@ -333,6 +335,7 @@ impl Dossier {
             is_new: true,
             is_changed: true,
             exceptions: BTreeSet::new(),
+            axes: Default::default(),
             pairwise: self.parties.iter().map(|party| (party.clone(), pairwise_id(&*journal.random))).collect(),
             state: None,
             clocks: Vec::new(),
@@ -357,6 +360,10 @@ impl Dossier {
             row.is_changed |= filed.is_new || filed.before != Some(row.id);
             filed.subject = Some(row.id);
         }
+        // What is said elsewhere in the dossier may change it too: a withdrawal, another who claims the same passport.
+        let axes = [state.stage.as_str(), state.stay.as_str(), state.welfare.as_str()];
+        let exceptions: BTreeSet<String> = state.exceptions.iter().map(ToString::to_string).collect();
+        row.is_changed |= row.axes != axes || row.exceptions != exceptions;
         row.state = Some(Arc::new(state));
         row.clocks = clocks;
     }
