@@ -8,6 +8,7 @@ mod commands;
 mod contracts;
 mod delivery;
 mod documents;
+mod histories;
 mod identifiers;
 mod journal;
 mod keys;
