@@ -156,11 +156,12 @@ impl Codec {
         }
     }
 
-    /// Wire code → value, of a table.
+    /// Wire code → value, of a table or of a boolean's words.
     #[cfg(test)]
     pub(crate) fn table(&self) -> Option<&BTreeMap<String, String>> {
         match &self.form {
             Form::Table { to_canonical, .. } => Some(to_canonical),
+            Form::Boolean(words) => words.as_ref(),
             _ => None,
         }
     }

@@ -54,9 +54,13 @@ fn wire_value(row: &row::Row) -> BoxedStrategy<Value> {
     let field = &row.field;
     let name = field.codec.as_deref().unwrap_or_default();
     let How::Codec(codec) = &row.how else { return Just(Value::Null).boxed() };
-    let roc = field.calendar.as_deref() == Some("roc");
+    let calendar = field.calendar.clone().unwrap_or_default();
     let text = move |name: &str, (year, month, day): (i32, u8, u8)| {
-        let year = if roc { format!("{:03}", year - 1911) } else { format!("{year}") };
+        let year = match calendar.as_str() {
+            "roc" => format!("{:03}", year - 1911),
+            "islamic-umalqura" => format!("{}", year - 580),
+            _ => format!("{year}"),
+        };
         match name.rsplit('-').next().unwrap_or_default() {
             "dmy" => format!("{day:02}/{month:02}/{year}"),
             "ymd" => format!("{year}/{month:02}/{day:02}"),
@@ -67,6 +71,11 @@ fn wire_value(row: &row::Row) -> BoxedStrategy<Value> {
     let named = name.to_owned();
     match name {
         "table" => one_of(codec.table().unwrap().keys().cloned()),
+        "boolean" => match codec.table() {
+            Some(words) => one_of(words.keys().cloned()),
+            None => any::<bool>().prop_map(Value::from).boxed(),
+        },
+        "texts" => proptest::collection::vec(words(), 1..4).prop_map(Value::from).boxed(),
         "digits" => string_regex("[0-9]{8,10}").unwrap().prop_map(Value::from).boxed(),
         "prefix" => string_regex("[0-9A-Z]{2}").unwrap().prop_map(Value::from).boxed(),
         "date-hijri" => (1400..1500, 1..=12, 1..=29).prop_map(|(y, m, d)| format!("{y}/{m:02}/{d:02}").into()).boxed(),
@@ -116,6 +125,7 @@ fn canonical_value(row: &row::Row) -> Option<BoxedStrategy<Value>> {
         name if name.starts_with("datetime-") => (day(), 0u8..24, 0u8..60)
             .prop_map(|((y, m, d), h, min)| format!("{y}-{m:02}-{d:02}T{h:02}:{min:02}:07+08:00").into())
             .boxed(),
+        "boolean" => any::<bool>().prop_map(Value::from).boxed(),
         "texts" => {
             proptest::collection::vec(string_regex("[A-Z]{2}-[0-9]{2}").unwrap(), 1..4).prop_map(Value::from).boxed()
         }
