@@ -6,9 +6,9 @@
 //!
 //! 1. **Answered means durable.** A receipt is released only after the transaction that stored the message, its facts, its
 //!    ledger leaf and its deliveries has committed. (`it::journal::a_crash_of_the_database_under_load…`)
-//! 2. **One state from any order.** A placement is a pure fold over the set of admitted facts.
-//!    (`domain::fold::tests::any_order_with_any_duplicates…`, `it::journal::any_order_and_any_batches…`,
-//!    `it::journal::provisional_subjects…`)
+//! 2. **One state from any order.** Who is who, which placements a worker has and where each is are pure functions of the set of
+//!    admitted messages. (`domain::fold::tests::any_order_with_any_duplicates…`, `domain::arrange::tests::any_order_tells…`,
+//!    `it::histories::any_history_in_any_order…`)
 //! 3. **At least once, applied once.** A message's id makes a repeat harmless; exactly-once is never claimed.
 //!    (`it::journal::a_repeat_gets_the_same_receipt…`, `it::journal::two_instances_on_one_database…`)
 //! 4. **Nothing is dropped.** What a party is to be told is a row written with its cause; a try that fails leaves it due.
@@ -19,7 +19,9 @@
 //!    (`it::ministry::an_erased_person…`)
 //! 7. **A party is data.** `src/` names no country, authority or identifier kind. (`it::rooms::no_party_is_named…`)
 //! 8. **One owner per field, one reason per look.** The fold keeps a non-owner's differing value as a claim; each look states a
-//!    purpose and becomes a leaf. (`it::refusals::anothers_field…`, `it::ministry::an_officer_finds…`)
+//!    purpose and becomes a leaf; what stays home never leaves, and nothing goes out about who is at risk.
+//!    (`it::refusals::anothers_field…`, `it::ministry::an_officer_finds…`, `it::outbound::what_stays_home…`,
+//!    `it::lifecycle::nothing_goes_out…`)
 //! 9. **A refusal helps.** Field, rule, fix and error id in four languages, never what was sent.
 //!    (`words::tests`, `schema::tests`, `it::refusals`)
 //!
@@ -39,7 +41,7 @@
 //! | [`access`] | officers and the purposes they may state |
 //! | [`store`] | the only SQL: journal, deliveries, queries, ledger rows, keys |
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
-//! | [`exchange`] | one file a use case: callers, tokens, intake, inbox, mailbox, deliver, poll, query, erase, crl_grace |
+//! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, deadlines, quotas, query, decide, erase, … |
 //! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |
 //! | `sandbox` | private PostgreSQL, throw-away PKI, mocks of both sides, the integrator's kit, population (a default cargo feature) |
 //! | [`app`] | configuration, wiring, loops, system clock and generator, command line (one file a command) |
@@ -49,9 +51,10 @@
 //! a signed request, which only [`exchange::caller::Caller::verify`] can have made: certificate, token bound to it, digest,
 //! signature, one registered client. A record in a party's own format goes through its mapping ([`partner::formats`]).
 //! [`exchange::intake`] judges the message by itself and makes a [`store::journal::Intent`]: the exact bytes, what they assert,
-//! how they find their subject. [`store::journal::JournalHandle::submit`] queues it; a loop takes all that wait and runs one
-//! transaction (`store::journal::transaction`): standing and nonces, repeats and conflicts, subjects locked in the order of their
-//! ids, keys made in the vault, states folded and written, then the log heads locked in the order of their names, leaves
+//! what they name. [`store::journal::JournalHandle::submit`] queues it; a loop takes all that wait and runs one transaction
+//! (`store::journal::transaction`): standing and nonces, repeats and conflicts, dossiers (all that shares an identifier) locked in
+//! the order of their ids, each arranged into workers and placements ([`domain::arrange`]) and folded ([`domain::fold`]), clocks
+//! set ([`domain::deadlines`]), keys made in the vault, what changed written, then the log heads locked in the order of their names, leaves
 //! appended, the checkpoint signed, messages and deliveries inserted; commit. Only then does a receipt leave, in a signed answer.
 //! [`exchange::deliver`] leases what is due, maps it, sends it, verifies the party's answer and settles it with a leaf.
 //!

@@ -24,6 +24,7 @@ alter table subjects
     add column permit_until timestamptz,
     add column heard_at timestamptz,
     add column endorsed_at timestamptz,
+    add column shielded boolean not null default false,
     add column substituted smallint[] not null default '{}';
 comment on table subjects is 'Projection: each worker, the folded state of each placement, job orders, crises. Rebuilt from messages at any time.';
 comment on column subjects.merged_into is 'The subject of the same kind that this one turned out to be.';
@@ -32,9 +33,12 @@ comment on column subjects.anchor is 'Tag of the message that stands for this su
 comment on column subjects.permit_until is 'When the permit in force ends; stay is then PERMIT_EXPIRED.';
 comment on column subjects.heard_at is 'When anything about it was last asserted: "silent for 90 days" is asked by it.';
 comment on column subjects.endorsed_at is 'When the contract in force was endorsed: quotas count by it.';
+comment on column subjects.shielded is 'The mission says she is at risk or in a shelter: nothing about her goes to a partner unless two officers decide.';
 comment on column subjects.substituted is 'Numbers of the fields in which the registered contract differs from the endorsed one.';
 create index subjects_by_dossier on subjects (dossier);
 create index subjects_by_endorsement on subjects (corridor, endorsed_at) where endorsed_at is not null;
+create index subjects_shielded on subjects (worker) where shielded;
+create index exceptions_open on exceptions (opened_at) where closed_at is null;
 create index subjects_by_worker on subjects (worker) where kind = 'placement';
 
 alter table messages
@@ -48,7 +52,9 @@ comment on column messages.links is 'Packed identifiers that it names (store::ef
 insert into dossiers (id, kind, merged_into, opened_at)
     select id, case kind when 'placement' then 'person' else kind end, merged_into, opened_at from subjects;
 update subjects set dossier = coalesce(merged_into, id),
-    anchor = (select m.tag from messages m where m.subject = subjects.id order by m.received_at, m.id limit 1);
+    anchor = coalesce(
+        (select m.tag from messages m where m.subject = subjects.id order by m.received_at, m.id limit 1), uuid_send(id)),
+    shielded = welfare in ('AT_RISK', 'IN_SHELTER');
 -- Messages from before know no links of their own: those of one subject stay together by a token of their own.
 update messages m set dossier = m.subject, registers = (m.type = 'placement.nominated.v1'),
     links = '\x00'::bytea || uuid_send(coalesce(s.merged_into, s.id))

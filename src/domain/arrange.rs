@@ -9,7 +9,7 @@
 //! birth: twins are never made one.
 
 use super::{
-    facts::{Assertion, Effect, FactKind, Reach},
+    facts::{Assertion, Effect, FactKind, Link, Reach},
     fold::Standing,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +55,9 @@ struct Group {
     since: OffsetDateTime,
     worker: BTreeSet<Token>,
     person: Option<Token>,
+    cases: BTreeSet<Token>,
+    /// Whether it names nobody: nothing but a case, or nothing at all.
+    anonymous: bool,
 }
 
 /// Arranges a set of messages, each of another tag.
@@ -178,9 +181,13 @@ fn about(one: &Assertion) -> Option<&Token> {
 fn groups(said: &[Assertion], of: &[usize]) -> Vec<Group> {
     let mut sets = Sets::new(of.len());
     let references = |n: usize| said[n].links.iter().filter(|link| link.reach == Reach::Placement);
-    // A placement is also named by the tag of the message that stands for it: so an id that a party was given is told.
+    // A placement is also named by the tag of the message that stands for it: so an id that a party was given is told. Where that
+    // message was withdrawn since, what it named is meant.
+    let by_tag: BTreeMap<&Token, usize> = said.iter().enumerate().map(|(n, one)| (&one.tag, n)).collect();
+    let silent = |link: &Link| by_tag.get(&link.token).copied().filter(|m| !of.contains(m));
     let named = of.iter().enumerate().flat_map(|(at, n)| {
-        references(*n).map(|link| &link.token).chain([&said[*n].tag]).map(move |token| (at, token))
+        let meant = references(*n).filter_map(silent).flat_map(references);
+        references(*n).chain(meant).map(|link| &link.token).chain([&said[*n].tag]).map(move |token| (at, token))
     });
     sets.join_by(named);
     sets.lists().into_iter().map(|list| group(said, list.into_iter().map(|at| of[at]).collect())).collect()
@@ -194,7 +201,9 @@ fn group(said: &[Assertion], members: Vec<usize>) -> Group {
     let person = person.max_by_key(|(n, link)| (said[*n].rank(), link.token)).map(|(_, link)| link.token);
     let since = members.iter().map(|n| said[*n].asserted_at).min().unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let worker = links().filter(|(_, link)| link.reach == Reach::Worker).map(|(_, link)| link.token).collect();
-    Group { registration, since, worker, person, members }
+    let cases = links().filter(|(_, link)| link.reach == Reach::Case).map(|(_, link)| link.token).collect();
+    let anonymous = links().all(|(_, link)| link.reach == Reach::Case);
+    Group { registration, since, worker, person, cases, anonymous, members }
 }
 
 /// Groups by worker, and whether the worker's identifiers are claimed by another.
@@ -233,6 +242,18 @@ fn people(groups: &[Group]) -> Vec<(Vec<usize>, bool)> {
     sets.join_by(of.iter().enumerate().filter_map(|(n, person)| Some((n, (*person)?))));
     let nobody = |n: &usize| of[*n].is_none();
     sets.join_by((0..groups.len()).filter(nobody).flat_map(|n| own(n).map(move |token| (n, token))));
+    // What names a case alone belongs together, and to the one person whom the case is about; to nobody where it is about several.
+    let cases = |n: usize| groups[n].cases.iter().map(move |case| (n, case));
+    sets.join_by((0..groups.len()).filter(|n| groups[*n].anonymous).flat_map(cases));
+    for list in sets.lists().into_iter().filter(|list| list.iter().all(|n| groups[*n].anonymous)) {
+        let about: BTreeSet<&Token> = list.iter().flat_map(|n| &groups[*n].cases).collect();
+        let named = (0..groups.len())
+            .filter(|m| !groups[*m].anonymous && groups[*m].cases.iter().any(|case| about.contains(case)));
+        let people: BTreeSet<usize> = named.map(|m| sets.find(m)).collect();
+        if let Some(one) = people.first().filter(|_| people.len() == 1) {
+            sets.join(*one, list[0]);
+        }
+    }
     let between = |n: usize| {
         let people: BTreeSet<&Token> = (0..groups.len())
             .filter(|m| own(*m).any(|token| groups[n].worker.contains(token)))

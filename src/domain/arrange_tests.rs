@@ -12,6 +12,7 @@ fn link(reach: Reach, n: u8) -> Link {
         Reach::Placement => 1,
         Reach::Worker => 2,
         Reach::Person => 3,
+        Reach::Case => 4,
     };
     Link { token: [kind, n, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], reach }
 }
@@ -139,14 +140,30 @@ fn a_renewed_passport_links_and_chains_reach_through() {
 
 #[test]
 fn a_case_without_a_person_is_linked_later() {
-    let case = says(1, 0, FactKind::ProtectionRequest, "REQUESTED", &[reference(9)]);
+    let case_number = link(Reach::Case, 9);
+    let case = says(1, 0, FactKind::ProtectionRequest, "REQUESTED", &[case_number]);
     assert_eq!(told(std::slice::from_ref(&case)).len(), 1);
     let said = [
         case,
         registers(2, -5, &[reference(1), passport(1)]),
-        says(3, 4, FactKind::ProtectionAnswer, "ACCEPTED", &[reference(9), passport(1)]),
+        says(3, 4, FactKind::ProtectionAnswer, "ACCEPTED", &[case_number, passport(1)]),
     ];
     assert_eq!(told(&said).len(), 1);
+}
+
+#[test]
+fn a_case_about_several_makes_them_no_one_and_what_names_it_alone_belongs_to_neither() {
+    let case = link(Reach::Case, 9);
+    let said = [
+        registers(1, 0, &[reference(1), passport(1), nik(1)]),
+        registers(2, 0, &[reference(2), passport(2), nik(2)]),
+        says(3, 5, FactKind::Detention, "DETAINED", &[reference(1), case]),
+        says(4, 6, FactKind::Death, "DECEASED", &[reference(2), case]),
+        says(5, 7, FactKind::ProtectionAnswer, "ANSWERED", &[case]),
+    ];
+    let mut found = stages(&said);
+    found.sort();
+    assert_eq!(found, [vec![Stage::None], vec![Stage::Registered], vec![Stage::Deceased]]);
 }
 
 #[test]
@@ -180,11 +197,12 @@ fn message() -> impl Strategy<Value = Assertion> {
         (FactKind::Return, "END_OF_CONTRACT"),
         (FactKind::Death, "DECEASED"),
     ];
-    let links = prop::collection::vec((0..3u8, 1..4u8), 0..3);
+    let links = prop::collection::vec((0..4u8, 1..4u8), 0..3);
     (0..kinds.len(), 0..40i64, links, any::<bool>(), 0..8u8, 1..30u8).prop_map(
         move |(kind, hour, links, held, word, target)| {
-            let reach =
-                |(reach, n): (u8, u8)| link([Reach::Placement, Reach::Worker, Reach::Person][usize::from(reach)], n);
+            let reach = |(reach, n): (u8, u8)| {
+                link([Reach::Placement, Reach::Worker, Reach::Person, Reach::Case][usize::from(reach)], n)
+            };
             let links: Vec<Link> = links.into_iter().map(reach).collect();
             let mut one = says(0, hour, kinds[kind].0, kinds[kind].1, &links);
             one.held = held && word < 3;

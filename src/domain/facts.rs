@@ -150,6 +150,8 @@ pub enum Reach {
     Worker,
     /// It names a worker for life: two different values are two people.
     Person,
+    /// It names a case, which may be about several people: it leads to somebody, and makes nobody one.
+    Case,
 }
 
 /// An identifier by which a message finds what it is about, as a blind token.

@@ -66,6 +66,9 @@ pub struct State {
     pub substituted: BTreeSet<u16>,
     /// What a person must look at.
     pub exceptions: BTreeSet<Exception>,
+    /// Whether word of the person may put her at risk, whatever else is known of her: nothing then goes out unless two officers
+    /// decide.
+    pub shielded: bool,
     /// When anything about it was last asserted.
     pub heard_at: Option<OffsetDateTime>,
 }
@@ -165,7 +168,12 @@ struct Said<'a, V> {
 fn settle<'s, 'a, V: PartialEq + Copy>(said: &'s mut [Said<'a, V>]) -> (Option<&'s Said<'a, V>>, Vec<&'s Said<'a, V>>) {
     said.sort_by(|a, b| a.by.rank().cmp(&b.by.rank()));
     let said = &*said;
-    let owned = said.iter().rev().find(|one| one.owner);
+    // A revision counts among the statements of its author; between authors the later statement does.
+    let mut greatest: BTreeMap<&str, &Said<'a, V>> = BTreeMap::new();
+    for one in said.iter().filter(|one| one.owner) {
+        greatest.insert(&one.by.authority, one);
+    }
+    let owned = greatest.into_values().max_by_key(|one| (one.by.asserted_at, &one.by.digest));
     let mut claims: Vec<&Said<'a, V>> = Vec::new();
     for one in said.iter().filter(|one| !one.owner) {
         claims.retain(|known| known.value != one.value);
@@ -229,7 +237,9 @@ pub fn fold_among<'a>(
         }
         let (owned, claims) = settle(&mut said);
         let Some(owned) = owned else { continue };
-        if claims.iter().any(|claim| claim.value.0 != owned.value.0 && counts_from(claim.by.asserted_at)) {
+        let differs = claims.iter().any(|claim| claim.value.0 != owned.value.0 && counts_from(claim.by.asserted_at));
+        // Whoever speaks of a case opens it; where it is, is its owner's to say, and no contradiction.
+        if differs && kind != FactKind::Case {
             exceptions.insert(Exception::Disagreement);
         }
         let winner = Winner { value: owned.value.0.to_owned(), at: owned.value.1, source: source(owned.by) };
@@ -249,7 +259,8 @@ pub fn fold_among<'a>(
         fields.insert(path, FieldState { owned: owned.map(|owned| source(owned.by)), claims });
     }
     let (stage, stay, welfare) = (stage(&facts), stay(&facts), welfare(&facts));
-    let mut state = State { stage, stay, welfare, facts, cases, fields, substituted, exceptions, heard_at };
+    let shielded = value(&facts, FactKind::Welfare).and_then(|text| text.parse().ok()).is_some_and(Welfare::shielded);
+    let mut state = State { stage, stay, welfare, facts, cases, fields, substituted, exceptions, shielded, heard_at };
     let more = exceptions_of(&state).into_iter().filter(|(_, at)| counts_from(*at)).map(|(exception, _)| exception);
     state.exceptions.extend(more);
     state
@@ -429,8 +440,8 @@ fn welfare(facts: &Facts) -> Welfare {
 }
 
 impl Welfare {
-    /// Whether word of the person may put her at risk: nothing then goes out unless two officers decide.
-    pub fn shielded(self) -> bool {
+    /// Whether word of the person may put her at risk.
+    fn shielded(self) -> bool {
         matches!(self, Self::AtRisk | Self::InShelter)
     }
 }

@@ -142,7 +142,16 @@ fn a_greater_revision_wins_over_a_later_statement() {
     first.revision = Some(1);
     let mut second = says(2, 1, vec![status(FactKind::Entry, "ARRIVED")]);
     second.revision = Some(2);
+    second.authority.clone_from(&first.authority);
     assert_eq!(state_of(&[first, second]).facts[&FactKind::Entry].value, "ARRIVED");
+}
+
+#[test]
+fn a_revision_of_one_author_says_nothing_against_a_later_statement_of_another() {
+    let mut proposed = says(1, 1, vec![status(FactKind::Transfer, "PROPOSED")]);
+    proposed.revision = Some(1);
+    let consented = says(2, 2, vec![status(FactKind::Transfer, "CONSENTED")]);
+    assert_eq!(state_of(&[proposed, consented]).facts[&FactKind::Transfer].value, "CONSENTED");
 }
 
 fn effect() -> impl Strategy<Value = Effect> {

@@ -29,6 +29,8 @@ pub fn usual(gateway: &Gateway, state: &State, authorities: &[String], is_home: 
             Direction::HomeToPartner | Direction::Domestic => is_home,
             Direction::PartnerToHome => !is_home,
         })
+        // A partner is not told by the way what only the home side knows: a case, a dispute that is kept back.
+        .filter(|message| is_home || (message.cases.is_none() && message.when.is_empty()))
         .filter(|message| is_usual(message, state))
         .filter_map(|message| {
             let own: Vec<String> = authorities.iter().filter(|one| message.sent_by(one)).cloned().collect();

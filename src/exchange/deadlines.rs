@@ -1,15 +1,15 @@
 //! Clocks that ran out: the side that is waited for is reminded, once a clock, by a message of the gateway's own in the name of
-//! the authority that waits. That a clock has run out is seen wherever placements are read, whether this ran or not.
+//! the home authority whose work the clock is. That a clock has run out is seen wherever placements are read, whether this ran or not.
 
-use super::{Gateway, intake};
+use super::{Gateway, intake, mailbox, own};
 use crate::{
     domain::deadlines::Side,
     schema::catalogue::{ClockEntry, MadeFor},
     store::{
         StoreFault,
-        journal::{Intent, JournalFault, Links, Outcome, SubjectKind},
+        clocks::{self, ClockRow},
+        journal::{Intent, JournalFault},
         messages,
-        query::{self, ClockRow},
     },
 };
 use serde_json::json;
@@ -25,7 +25,8 @@ const ROUND: i64 = 200;
 pub async fn round(gateway: &Gateway) -> Result<usize, StoreFault> {
     let now = gateway.now();
     let pool = &gateway.journal.channel;
-    let overdue = query::overdue(pool, now, ROUND).await?;
+    mailbox::let_go(gateway).await?;
+    let overdue = clocks::overdue(pool, now, ROUND).await?;
     for clock in &overdue {
         let entry = gateway.schemas.clocks.iter().find(|entry| entry.name == clock.name);
         if let Some(entry) = entry.filter(|entry| entry.remind) {
@@ -40,7 +41,7 @@ pub async fn round(gateway: &Gateway) -> Result<usize, StoreFault> {
                 None => tracing::warn!(clock = clock.name, message = %clock.message, "nobody can be reminded"),
             }
         }
-        query::reminded(pool, clock, now).await?;
+        clocks::reminded(pool, clock, now).await?;
     }
     Ok(overdue.len())
 }
@@ -57,43 +58,14 @@ fn intent(gateway: &Gateway, entry: &ClockEntry, clock: &ClockRow, started: [u8;
     let due = clock.due_at.to_offset(UtcOffset::UTC).replace_nanosecond(0).ok()?.format(&Rfc3339).ok()?;
     // The same bytes whoever makes it and whenever: two instances send one reminder.
     let event = json!({"specversion": "1.0", "id": hex::encode(tag), "source": "urn:onechannel:clock", "type": message.name,
-        "time": due, "authority": clock.authority, "corridor": clock.corridor,
+        "time": due, "authority": entry.owner, "corridor": clock.corridor,
         "data": {"reminds": {"id": clock.message, "clock": clock.name, "dueAt": due}}});
-    let bytes = event.to_string().into_bytes();
+    let own = own::intent(gateway, message, &clock.corridor, &entry.owner, tag, &event);
     Some(Intent {
-        id: gateway.id(),
-        party: home.to_owned(),
-        client: "clock".to_owned(),
-        corridor: clock.corridor.clone(),
-        type_name: message.name.clone(),
-        authority: clock.authority.clone(),
-        tag,
-        body_tag: gateway.journal.tokens.digest("body", &[&bytes]),
         effects: intake::effects(gateway, message, home, &clock.corridor, &event),
-        bytes,
-        canonical: None,
-        evidence: b"{}".to_vec(),
         asserted_at: clock.due_at,
-        revision: None,
-        links: Some(Links {
-            kind: SubjectKind::Placement,
-            pairwise: None,
-            worker: None,
-            follows: Some(started),
-            links: Vec::new(),
-            identifies: false,
-        }),
-        retention: message.retention.clone(),
-        terms: Vec::new(),
-        outcome: Outcome::Applied,
-        problem: None,
-        policy: gateway.policy(&clock.corridor),
-        assurance: partner.profile.assurance.as_str().to_owned(),
+        links: Some(own::beside(Some(started))),
         recipients: vec![told.to_owned()],
-        parties: vec![home.to_owned(), clock.corridor.clone()],
-        urgency: message.urgency,
-        spends: Vec::new(),
-        token: None,
-        decision: None,
+        ..own
     })
 }

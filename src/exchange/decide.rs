@@ -3,7 +3,7 @@
 //! A decision is a message of the gateway's own, with its leaf in the corridor's log; its reason is sealed like any other content.
 //! What follows from it (how many officers are needed) is for the fold.
 
-use super::{Gateway, deliver, mailbox};
+use super::{Gateway, deliver, mailbox, own};
 use crate::{
     access::Officer,
     domain::facts::Effect,
@@ -11,7 +11,7 @@ use crate::{
     schema::catalogue::{MadeFor, Purpose},
     store::{
         StoreFault, deliveries,
-        journal::{Answer, Decision, Intent, Links, Outcome, SubjectKind},
+        journal::{Answer, Decision, Intent},
         messages::{self, ToDecide},
     },
 };
@@ -69,6 +69,11 @@ pub async fn decide(
     if !target.filed || !(shielded || withdraws || target.outcome == "held") {
         return Err(refuse(ProblemKind::MalformedRequest, "nothing-to-decide"));
     }
+    // For a held message one officer is enough, so the first decision stands.
+    let one_is_enough = target.outcome == "held" && !shielded;
+    if one_is_enough && messages::decided_by_another(pool, verdict.message, &officer.name).await.map_err(away)? {
+        return Err(refuse(ProblemKind::DuplicateIdOtherBytes, "decided-before"));
+    }
     let intent = intent(gateway, officer, purpose, verdict, &target)
         .ok_or_else(|| refuse(ProblemKind::PurposeMissing, "no-authority-of-the-home-party"))?;
     let (id, repeat) = match gateway.queue.submit(intent).await {
@@ -106,55 +111,16 @@ fn intent(
         "time": gateway.now().replace_nanosecond(0).ok()?.format(&Rfc3339).ok()?, "authority": authority,
         "corridor": target.corridor, "data": {"decision": {"message": verdict.message, "verdict": outcome,
             "officer": officer.name, "reason": verdict.reason}}});
-    let bytes = event.to_string().into_bytes();
-    let body_tag = tokens.digest("decision", &[&tag, outcome.as_bytes(), verdict.reason.as_bytes()]);
     let held = target.outcome == "held";
     let told = if target.party == home.code() { target.corridor.as_str() } else { home.code() };
     let type_of_target = gateway.schemas.message(&target.type_name);
     let is_told = held && verdict.accepted && type_of_target.is_some_and(|message| !message.recipients.is_empty());
+    let approve = || Effect::Approve { target: target.tag, officer: tokens.token("officer", &[name.as_bytes()]) };
     Some(Intent {
-        id: gateway.id(),
-        party: home.code().to_owned(),
-        client: "desk".to_owned(),
-        corridor: target.corridor.clone(),
-        type_name: message.name.clone(),
-        authority: authority.clone(),
-        tag,
-        body_tag,
-        bytes,
-        canonical: None,
+        body_tag: tokens.digest("decision", &[&tag, outcome.as_bytes(), verdict.reason.as_bytes()]),
         evidence: json!({"officer": officer.name, "purpose": purpose.name}).to_string().into_bytes(),
-        asserted_at: gateway.now(),
-        revision: None,
-        effects: if verdict.accepted {
-            let officer = tokens.token("officer", &[name.as_bytes()]);
-            vec![Effect::Approve { target: target.tag, officer }]
-        } else {
-            Vec::new()
-        },
-        links: verdict.accepted.then(|| Links {
-            kind: SubjectKind::Placement,
-            pairwise: None,
-            worker: None,
-            follows: None,
-            links: Vec::new(),
-            identifies: false,
-        }),
-        retention: message.retention.clone(),
-        terms: Vec::new(),
-        outcome: Outcome::Applied,
-        problem: None,
-        policy: gateway.policy(&target.corridor),
-        assurance: gateway
-            .parties
-            .party(&target.corridor)
-            .map_or("domestic", |p| p.profile.assurance.as_str())
-            .to_owned(),
-        recipients: Vec::new(),
-        parties: vec![home.code().to_owned(), target.corridor.clone()],
-        urgency: message.urgency,
-        spends: Vec::new(),
-        token: None,
+        effects: if verdict.accepted { vec![approve()] } else { Vec::new() },
+        links: verdict.accepted.then(|| own::beside(None)),
         decision: Some(Decision {
             target: verdict.message,
             officer: officer.name.clone(),
@@ -162,5 +128,6 @@ fn intent(
             tells: if is_told { vec![told.to_owned()] } else { Vec::new() },
             urgency: type_of_target.map_or(9, |message| message.urgency),
         }),
+        ..own::intent(gateway, message, &target.corridor, authority, tag, &event)
     })
 }

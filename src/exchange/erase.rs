@@ -11,6 +11,9 @@ use crate::store::{
 };
 use uuid::Uuid;
 
+/// Why a person is not erased whose messages stood with another's before both were known.
+const SHARED: &str = "a key of this person also seals messages about somebody else";
+
 /// What came of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Erased {
@@ -73,7 +76,8 @@ pub async fn erase(
         outcome: "restricted",
         keys_destroyed: 0,
     };
-    let hold = erasures::hold(pool, &person.subjects).await?;
+    let shared = person.shares_a_key.then(|| SHARED.to_owned());
+    let hold = erasures::hold(pool, &person.subjects).await?.or(shared);
     if hold.is_none() {
         // Keys first: if we die here, asking again finishes the rest, and what is left cannot be read anyway.
         let destroyed = vault_keys::destroy(&gateway.journal.vault, &person.keys, &person.subjects).await?;

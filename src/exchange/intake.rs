@@ -6,6 +6,7 @@
 use super::{
     Gateway,
     actions::{self, Action},
+    admission,
     caller::{Caller, barred_problem},
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
         event::Attributes,
         problem::{Fault, Problem, ProblemKind},
     },
-    schema::catalogue::{self, About, Direction, How, Level, MessageType, Scope},
+    schema::catalogue::{self, About, How, Level, MessageType, Scope},
     store::{
         access::Spend,
         journal::{Answer, Intent, Links, SubjectKind},
@@ -28,10 +29,13 @@ use crate::{
     },
 };
 use serde_json::Value;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 pub use crate::store::journal::Outcome;
+
+/// How far ahead of its receipt a message may be asserted, so that one from a wrong clock does not win for years.
+const AHEAD_MAX: Duration = Duration::days(90);
 
 /// One message as it came.
 #[derive(Debug)]
@@ -125,14 +129,15 @@ fn judge(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> 
     let schemas = &gateway.schemas;
     let type_name = item.event.get("type").and_then(Value::as_str).unwrap_or_default();
     let message = schemas.message(type_name);
-    let corridor = corridor_of(gateway, caller, &item.event);
+    let corridor = admission::corridor(&gateway.parties, caller.client(), &item.event);
     let mut faults = item.faults;
     let mapped = faults.is_empty();
     if mapped {
         faults.extend(schemas.check_envelope(&item.event));
     }
     if faults.is_empty() {
-        faults.extend(admission(gateway, caller, &item.event, message, corridor.as_deref()));
+        let claim = admission::Claim { event: &item.event, message, corridor: corridor.as_deref() };
+        faults.extend(admission::fault(schemas, caller.client(), &claim, gateway.now()));
     }
     if mapped && message.is_some() {
         let data = item.event.get("data").unwrap_or(&Value::Null);
@@ -151,7 +156,13 @@ fn judge(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> 
             (Outcome::Held, _) | (_, Level::Firm) => Outcome::Held,
             (Outcome::Applied, Level::Soft) => Outcome::Applied,
         };
-        faults.push(fault);
+        faults.push(named(level, fault));
+    }
+    // What breaks a rule before any level is looked at is refused.
+    faults = faults.into_iter().map(|fault| named(Level::Hard, fault)).collect();
+    if let Some(ahead) = ahead(gateway, &item.event) {
+        faults.push(ahead);
+        outcome = if outcome == Outcome::Refused { outcome } else { Outcome::Held };
     }
     let ours = |message: &MessageType| message.safety && !faults.iter().any(|f| f.rule.starts_with("authority"));
     if outcome == Outcome::Refused && message.is_some_and(ours) {
@@ -166,6 +177,19 @@ fn judge(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> 
     )
 }
 
+/// A fault with its level, unless it says it already.
+fn named(level: Level, fault: Fault) -> Fault {
+    let says = fault.params.iter().any(|(name, _)| name == "level");
+    if says { fault } else { fault.param("level", level.as_str()) }
+}
+
+/// A message from the future would win over all that is said until then: it waits for a person.
+fn ahead(gateway: &Gateway, event: &Value) -> Option<Fault> {
+    let asserted_at = Attributes::of(event)?.time;
+    let ahead = asserted_at > gateway.now() + AHEAD_MAX;
+    ahead.then(|| named(Level::Firm, Fault::new("/time", "time-ahead")))
+}
+
 struct Judged<'g> {
     item_bytes: Vec<u8>,
     mapped: bool,
@@ -174,49 +198,6 @@ struct Judged<'g> {
     outcome: Outcome,
     faults: Vec<Fault>,
     corridor: String,
-}
-
-/// Whether this client may say this, in this name, here.
-fn admission(
-    gateway: &Gateway,
-    caller: &Caller,
-    event: &Value,
-    message: Option<&MessageType>,
-    corridor: Option<&str>,
-) -> Option<Fault> {
-    let text = |name| event.get(name).and_then(Value::as_str).unwrap_or_default();
-    let Some(message) = message else {
-        let rule = if gateway.schemas.knows_object(text("type")) { "unknown-version" } else { "unknown-type" };
-        return Some(Fault::new("/type", rule));
-    };
-    let authority = text("authority");
-    if !caller.client().authorities.iter().any(|one| one == authority) {
-        return Some(Fault::new("/authority", "authority-unknown"));
-    }
-    let asserted_at = Attributes::of(event).map_or_else(|| gateway.now(), |attributes| attributes.time);
-    if !caller.client().party.mandated(authority, asserted_at) {
-        return Some(Fault::new("/authority", "authority-mandate"));
-    }
-    let direction_fits = match message.direction {
-        Direction::Both => true,
-        Direction::HomeToPartner | Direction::Domestic => caller.is_home(),
-        Direction::PartnerToHome => !caller.is_home(),
-    };
-    if !direction_fits || !message.sent_by(authority) {
-        return Some(Fault::new("/authority", "authority-type").param("expected", message.senders.join(", ")));
-    }
-    corridor.is_none().then(|| Fault::new("/corridor", "corridor"))
-}
-
-/// A partner writes on its own corridor; a home system names one.
-fn corridor_of(gateway: &Gateway, caller: &Caller, event: &Value) -> Option<String> {
-    let stated = event.get("corridor").and_then(Value::as_str);
-    let own = caller.client().party.code();
-    match (caller.is_home(), stated) {
-        (false, None) => Some(own.to_owned()),
-        (false, Some(stated)) => (stated == own).then(|| own.to_owned()),
-        (true, stated) => stated.filter(|code| gateway.parties.partners.contains_key(*code)).map(str::to_owned),
-    }
 }
 
 /// Where a refused message without a usable corridor is recorded.
@@ -237,7 +218,7 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Sp
     let text = |name: &str| event.get(name).and_then(Value::as_str).filter(|text| text.len() <= 200);
     let body_tag = tokens.digest("body", &[&item_bytes]);
     let tag = match (text("source"), text("id")) {
-        (Some(source), Some(id)) => tag(gateway, party, source, id),
+        (Some(source), Some(id)) => tag(gateway, sender(gateway, party, &caller.client().id), source, id),
         _ => tokens.token("message without id", &[party.as_bytes(), &body_tag]),
     };
     let attributes = Attributes::of(&event);
@@ -263,7 +244,8 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Sp
         asserted_at,
         revision: attributes.and_then(|a| a.revision),
         effects: message.filter(|_| counts).map(|m| effects(gateway, m, party, &corridor, &event)).unwrap_or_default(),
-        links: message.filter(|_| counts).and_then(|m| links(gateway, m, party, &corridor, data)),
+        links: message.filter(|_| counts).and_then(|m| links(gateway, m, party, &corridor, authority, data)),
+        safety: message.is_some_and(|m| m.safety),
         decision: None,
         retention: message.map_or("refused", |m| &m.retention).to_owned(),
         terms: if counts { terms(gateway, data) } else { Vec::new() },
@@ -278,9 +260,15 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Sp
     }
 }
 
-/// The keyed digest by which a message of a party is known again.
-pub fn tag(gateway: &Gateway, party: &str, source: &str, id: &str) -> [u8; 16] {
-    gateway.journal.tokens.token("message", &[party.as_bytes(), source.as_bytes(), id.as_bytes()])
+/// Whose ids are one numbering: a partner's systems together, each home authority's system alone, so that none withdraws what
+/// another said.
+pub fn sender<'s>(gateway: &Gateway, party: &'s str, client: &'s str) -> &'s str {
+    if party == gateway.parties.home.code() { client } else { party }
+}
+
+/// The keyed digest by which a sender's message is known again.
+pub fn tag(gateway: &Gateway, sender: &str, source: &str, id: &str) -> [u8; 16] {
+    gateway.journal.tokens.token("message", &[sender.as_bytes(), source.as_bytes(), id.as_bytes()])
 }
 
 /// Times that every database and calendar can hold.
@@ -291,7 +279,7 @@ fn sane(time: OffsetDateTime) -> bool {
 pub(super) fn effects(
     gateway: &Gateway,
     message: &MessageType,
-    party: &str,
+    sender: &str,
     corridor: &str,
     event: &Value,
 ) -> Vec<Effect> {
@@ -301,7 +289,7 @@ pub(super) fn effects(
     let at = |pointer: &String| data.pointer(pointer).and_then(Value::as_str);
     let zone = gateway.parties.party(corridor).map_or(time::UtcOffset::UTC, |party| party.zone);
     let case = gateway.schemas.links_of(message.about).filter(|link| link.kind == gateway.schemas.case_kind);
-    let case = case.filter_map(|link| link_token(gateway, link, party, corridor, data)).next();
+    let case = case.filter_map(|link| link_token(gateway, link, "", corridor, data)).next();
     let mut effects: Vec<Effect> = message
         .facts
         .iter()
@@ -322,7 +310,7 @@ pub(super) fn effects(
         effects.push(Effect::Field { path, digest, owner: field.owned_by(authority) });
     }
     if let Some(id) = message.invalidates.as_ref().and_then(at) {
-        effects.push(Effect::Invalidate { target: tag(gateway, party, source, id) });
+        effects.push(Effect::Invalidate { target: tag(gateway, sender, source, id) });
     }
     effects
 }
@@ -361,6 +349,7 @@ pub(super) fn links(
     message: &MessageType,
     party: &str,
     corridor: &str,
+    authority: &str,
     data: &Value,
 ) -> Option<Links> {
     let kind = match message.about {
@@ -370,6 +359,9 @@ pub(super) fn links(
         About::None => return None,
     };
     let id = |pointer| data.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    // What tells people apart, or joins two documents, counts only from who keeps the register.
+    let owns = |pointer: &str| gateway.schemas.field(pointer).is_some_and(|field| field.owned_by(authority));
+    let counts = |link: &&catalogue::Link| !link.owner_only || owns(&link.pointer);
     let link = |link: &catalogue::Link| {
         Some(Link { token: link_token(gateway, link, party, corridor, data)?, reach: link.reach })
     };
@@ -378,7 +370,7 @@ pub(super) fn links(
         pairwise: id("/placement/id"),
         worker: id("/placement/worker"),
         follows: None,
-        links: gateway.schemas.links_of(message.about).filter_map(link).collect(),
+        links: gateway.schemas.links_of(message.about).filter(counts).filter_map(link).collect(),
         identifies: message.identifies,
     })
 }

@@ -5,7 +5,6 @@
 
 use super::{Gateway, caller::Caller, intake};
 use crate::{
-    domain::facts::Welfare,
     message::problem::{Problem, ProblemKind},
     store::{
         StoreFault, deliveries,
@@ -56,6 +55,7 @@ pub async fn read(
         tokio::time::sleep(LOOK_AGAIN).await;
     };
     let ids: Vec<_> = letters.iter().map(|letter| letter.message).collect();
+    keep_back(gateway, party, &letters).await.map_err(away)?;
     let events = events_for(gateway, party, &ids).await.map_err(away)?;
     let next = letters.last().map_or(after, |letter| letter.seq);
     let letters = letters.into_iter().filter_map(|letter| {
@@ -63,6 +63,46 @@ pub async fn read(
         Some((letter.seq, event))
     });
     Ok(Page { letters: letters.collect(), next })
+}
+
+/// Parks what may not be given to a partner now: its cursor passes over it, and an acknowledgement never settles it. When it may
+/// go out it comes again at the end of the mailbox.
+async fn keep_back(gateway: &Gateway, party: &str, letters: &[deliveries::Letter]) -> Result<(), StoreFault> {
+    if !is_partner(gateway, party) {
+        return Ok(());
+    }
+    let ids: Vec<uuid::Uuid> = letters.iter().map(|letter| letter.message).collect();
+    let kept = shielded(gateway, &ids).await?;
+    let settlement = |letter: &deliveries::Letter| Settlement {
+        party: party.to_owned(),
+        seq: letter.seq,
+        lease: None,
+        verdict: Verdict::Parked,
+        reason: Some(super::deliver::SHIELDED.to_owned()),
+        answer: Vec::new(),
+        policy: gateway.policy(party),
+        assurance: gateway.parties.party(party).map_or("tls", |one| one.profile.assurance.as_str()).to_owned(),
+    };
+    let parked: Vec<Settlement> = letters.iter().filter(|one| kept.contains(&one.message)).map(settlement).collect();
+    if !parked.is_empty() {
+        gateway.journal.settle(&parked).await?;
+    }
+    Ok(())
+}
+
+/// Sends on its way what was kept back and may go out now; gives its number.
+///
+/// # Errors
+/// [`StoreFault`].
+pub async fn let_go(gateway: &Gateway) -> Result<usize, StoreFault> {
+    let pool = &gateway.journal.channel;
+    let kept = deliveries::kept_back(pool, super::deliver::SHIELDED).await?;
+    let still = shielded(gateway, &kept).await?;
+    let free: Vec<uuid::Uuid> = kept.into_iter().filter(|id| !still.contains(id)).collect();
+    for message in &free {
+        deliveries::renew(pool, *message, gateway.now()).await?;
+    }
+    Ok(free.len())
 }
 
 /// Acknowledges everything up to a cursor; gives the number of messages that count as delivered by it. `body` is the signed
@@ -148,8 +188,7 @@ fn is_partner(gateway: &Gateway, party: &str) -> bool {
 /// # Errors
 /// [`StoreFault`].
 pub async fn shielded(gateway: &Gateway, ids: &[uuid::Uuid]) -> Result<Vec<uuid::Uuid>, StoreFault> {
-    let shielded = Welfare::ALL.iter().filter(|welfare| welfare.shielded()).map(ToString::to_string);
-    messages::shielded(&gateway.journal.channel, ids, &shielded.collect::<Vec<String>>()).await
+    messages::shielded(&gateway.journal.channel, ids).await
 }
 
 /// The tag of the message that this one withdraws.
@@ -157,7 +196,16 @@ fn withdraws(gateway: &Gateway, stored: &Stored) -> Option<(uuid::Uuid, Vec<u8>)
     let pointer = gateway.schemas.message(&stored.type_name)?.invalidates.as_ref()?;
     let event: Value = serde_json::from_slice(stored.event.as_ref()?).ok()?;
     let id = event.get("data")?.pointer(pointer)?.as_str()?;
-    Some((stored.id, intake::tag(gateway, &stored.party, event.get("source")?.as_str()?, id).to_vec()))
+    Some((
+        stored.id,
+        intake::tag(
+            gateway,
+            intake::sender(gateway, &stored.party, &stored.client),
+            event.get("source")?.as_str()?,
+            id,
+        )
+        .to_vec(),
+    ))
 }
 
 fn event_for(

@@ -5,6 +5,7 @@
 //! [`crate::client`]. It knows no HTTP framework and no country.
 
 pub mod actions;
+pub mod admission;
 pub mod caller;
 pub mod crl_grace;
 pub mod deadlines;
@@ -15,6 +16,7 @@ pub mod evidence;
 pub mod inbox;
 pub mod intake;
 pub mod mailbox;
+mod own;
 pub mod poll;
 pub mod query;
 pub mod quotas;

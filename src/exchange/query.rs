@@ -1,6 +1,8 @@
 //! "Where is this worker now": the ministry's questions. Each is asked for a stated purpose; the purpose decides which fields
 //! are shown; the disclosure is on record before the answer leaves.
 
+mod work;
+
 use super::{
     Gateway,
     decide::{self, Decided, Verdict},
@@ -21,7 +23,7 @@ use crate::{
     schema::catalogue::{Class, How, Purpose},
     store::{
         StoreFault, messages,
-        query::{self, ClockRow, Lookup, PlacementRow, Reading, Step},
+        query::{self, Lookup, PlacementRow, Reading, Step},
     },
 };
 use serde_json::{Map, Value, json};
@@ -33,6 +35,8 @@ pub use crate::store::query::Filter;
 
 /// Most candidates that a search ranks.
 const CANDIDATES: i64 = 500;
+/// Most messages that wait for a person shown at once.
+const HELD: i64 = 100;
 /// Counts below this are not told for statistics.
 const SMALLEST_CELL: i64 = 10;
 
@@ -80,7 +84,11 @@ impl<'g> Inquiry<'g> {
         employer: Option<&str>,
         limit: i64,
     ) -> Outcome<(Vec<Value>, Option<Uuid>)> {
+        self.persons()?;
         self.bulk()?;
+        if filter.stay.is_some() && !self.sees_stay() {
+            return Err(self.refuse("stay-not-for-this-purpose"));
+        }
         if filter.welfare.is_some() && !self.purpose.welfare {
             return Err(self.refuse("welfare-not-for-this-purpose"));
         }
@@ -101,6 +109,7 @@ impl<'g> Inquiry<'g> {
     /// # Errors
     /// `malformed-request` for a body that searches for nothing; `service-unavailable`.
     pub async fn search(&self, body: &Value) -> Outcome<Vec<Value>> {
+        self.persons()?;
         let malformed = |reason: &str| Box::new(self.gateway.problem(ProblemKind::MalformedRequest).because(reason));
         let members = body.as_object().ok_or_else(|| malformed("object-expected"))?;
         let mut terms: Vec<i64> = Vec::new();
@@ -228,6 +237,7 @@ impl<'g> Inquiry<'g> {
     /// # Errors
     /// `purpose-missing`; `service-unavailable`.
     pub async fn changes(&self, after: i64, limit: i64) -> Outcome<(Vec<Value>, i64)> {
+        self.persons()?;
         self.bulk()?;
         let home = self.gateway.parties.home.code();
         let pool = &self.gateway.journal.channel;
@@ -241,17 +251,53 @@ impl<'g> Inquiry<'g> {
         Ok((rows.iter().map(|row| self.summary(row)).collect(), next))
     }
 
-    /// Messages that wait for a person, newest first.
+    /// Messages that wait for a person, newest first: held ones and withdrawals of a death, with the rules they break and what the
+    /// purpose shows of their content.
     ///
     /// # Errors
     /// `purpose-missing`; `service-unavailable`.
     pub async fn held(&self) -> Outcome<Vec<Value>> {
+        self.persons()?;
         self.bulk()?;
-        let rows = query::waiting_for_a_person(&self.gateway.journal.channel, CANDIDATES).await;
+        let journal = &self.gateway.journal;
+        let withdrawals = self.gateway.schemas.messages().filter(|message| message.invalidates.is_some());
+        let withdrawals: Vec<String> = withdrawals.map(|message| message.name.clone()).collect();
+        let rows = query::waiting_for_a_person(&journal.channel, &withdrawals, HELD).await;
         let rows = rows.map_err(|fault| self.away(&fault))?;
-        self.disclose(&[], &["held"]).await?;
-        let one = |(message, corridor, type_name, subject)| json!({"message": message, "corridor": corridor, "type": type_name, "placement": subject});
-        Ok(rows.into_iter().map(one).collect())
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let stored = messages::open(&journal.channel, &journal.vault, &journal.kek, &ids).await;
+        let stored = stored.map_err(|fault| self.away(&fault))?;
+        let event = |id: Uuid| {
+            let one = stored.iter().find(|one| one.id == id)?;
+            serde_json::from_slice::<Value>(one.event.as_deref()?).ok()
+        };
+        let mut shown: Vec<String> = vec!["held".to_owned()];
+        let mut listed = Vec::new();
+        for row in &rows {
+            let safety = self.gateway.schemas.message(&row.type_name).is_some_and(|message| message.safety);
+            if safety && self.purpose.class < Class::S3 {
+                continue;
+            }
+            let faults = intake::read_faults(row.problem.as_deref());
+            let mut fields = Map::new();
+            for (pointer, field, value) in event(row.id).iter().flat_map(|e| self.gateway.schemas.fields_in(&e["data"]))
+            {
+                if field.class <= self.purpose.class || self.purpose.fields.iter().any(|one| one == pointer) {
+                    fields.insert(pointer.to_owned(), value.clone());
+                }
+            }
+            shown.extend(fields.keys().cloned());
+            listed.push(
+                json!({"message": row.id, "corridor": row.corridor, "type": row.type_name, "placement": row.subject,
+                "party": row.party, "authority": row.authority, "asserted_at": rfc3339(row.asserted_at),
+                "received_at": rfc3339(row.received_at), "fields": fields,
+                "violations": faults.iter().map(|fault| fault.to_json()).collect::<Vec<_>>()}),
+            );
+        }
+        shown.sort_unstable();
+        shown.dedup();
+        self.disclose(&[], &shown.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        Ok(listed)
     }
 
     /// The officer's decision about a message that waits.
@@ -263,12 +309,17 @@ impl<'g> Inquiry<'g> {
     }
 
     async fn find(&self, id: &str) -> Outcome<PlacementRow> {
+        self.persons()?;
         let pool = &self.gateway.journal.channel;
         let home = self.gateway.parties.home.code();
         let not_found = || Box::new(self.gateway.problem(ProblemKind::NotFound).because("no-such-placement"));
         let id = match id.parse::<Uuid>() {
             Ok(id) => Some(id),
-            Err(_) => query::by_pairwise(pool, home, id).await.map_err(|fault| self.away(&fault))?,
+            // By the id that any party knows it by: what a partner reads out on the telephone.
+            Err(_) => {
+                let parties: Vec<String> = self.gateway.parties.all().map(|party| party.code().to_owned()).collect();
+                query::by_any_pairwise(pool, &parties, id).await.map_err(|fault| self.away(&fault))?
+            }
         };
         let filter = Filter { ids: Some(vec![id.ok_or_else(not_found)?]), ..Filter::default() };
         let rows =
@@ -288,6 +339,9 @@ impl<'g> Inquiry<'g> {
         if self.purpose.welfare {
             value["welfare"] = row.welfare.clone().into();
         }
+        if let Some(members) = value.as_object_mut().filter(|_| !self.sees_stay()) {
+            members.remove("stay");
+        }
         if let Some(members) = value.as_object_mut().filter(|_| self.purpose.facts.is_some()) {
             for hidden in ["stage", "stay", "exceptions"] {
                 members.remove(hidden);
@@ -299,6 +353,8 @@ impl<'g> Inquiry<'g> {
     fn put_state(&self, whole: &mut Value, state: &State, steps: &[&Step], until: OffsetDateTime) {
         if self.purpose.facts.is_none() {
             whole["stage"] = state.stage.as_str().into();
+        }
+        if self.purpose.facts.is_none() && self.sees_stay() {
             whole["stay"] = state.stay_at(until).as_str().into();
         }
         if self.purpose.welfare {
@@ -397,58 +453,6 @@ impl<'g> Inquiry<'g> {
         Ok((Value::Object(fields.into_iter().collect()), shown))
     }
 
-    /// Clocks that run, with who is waited for.
-    async fn deadlines(&self, row: &PlacementRow, now: OffsetDateTime) -> Outcome<Value> {
-        let clocks = query::clocks(&self.gateway.journal.channel, row.id).await.map_err(|fault| self.away(&fault))?;
-        Ok(clocks.iter().filter_map(|clock| self.clock(clock, now)).collect())
-    }
-
-    fn clock(&self, clock: &ClockRow, now: OffsetDateTime) -> Option<Value> {
-        let schemas = &self.gateway.schemas;
-        let entry = schemas.clocks.iter().find(|one| one.name == clock.name)?;
-        let types = schemas.messages().filter(|one| one.code == entry.waits_for);
-        let mut senders: Vec<&str> = types.flat_map(|one| &one.senders).map(String::as_str).collect();
-        senders.sort_unstable();
-        senders.dedup();
-        let safety = schemas.messages().any(|one| one.code == entry.code && one.safety);
-        if safety && self.purpose.class < Class::S3 {
-            return None;
-        }
-        Some(
-            json!({"clock": clock.name, "waits_for": entry.waits_for, "from": senders, "since": rfc3339(clock.started_at),
-            "due_at": rfc3339(clock.due_at), "alarm_at": rfc3339(clock.alarm_at), "overdue": clock.due_at < now,
-            "exception": (clock.alarm_at <= now).then_some(&entry.exception)}),
-        )
-    }
-
-    /// Open work items, oldest first: which exception, whose work, since when.
-    ///
-    /// # Errors
-    /// `purpose-missing`; `service-unavailable`.
-    pub async fn work_items(&self, corridor: Option<&str>, kind: Option<&str>, limit: i64) -> Outcome<Vec<Value>> {
-        self.bulk()?;
-        let now = self.gateway.now();
-        let pool = &self.gateway.journal.channel;
-        let items = query::work_items(pool, corridor, kind, &reading(self.gateway), limit).await;
-        let items = items.map_err(|fault| self.away(&fault))?;
-        let schemas = &self.gateway.schemas;
-        let one = |item: &query::WorkItem| {
-            let clock = item.clock.as_ref().and_then(|name| schemas.clocks.iter().find(|clock| clock.name == *name));
-            let entry = schemas.exceptions.iter().find(|entry| entry.kind == item.kind);
-            json!({"placement": item.subject, "corridor": item.corridor, "exception": item.kind, "clock": item.clock,
-                "owner": clock.map(|clock| &clock.owner).or(entry.map(|entry| &entry.owner)),
-                "opened_at": rfc3339(item.opened_at), "age_s": (now - item.opened_at).whole_seconds().max(0)})
-        };
-        let shown = |item: &&query::WorkItem| {
-            let clock = item.clock.as_ref().and_then(|name| schemas.clocks.iter().find(|clock| clock.name == *name));
-            let safety = clock.is_some_and(|clock| schemas.messages().any(|one| one.code == clock.code && one.safety));
-            !safety || self.purpose.class >= Class::S3
-        };
-        let listed: Vec<Value> = items.iter().filter(shown).map(one).collect();
-        self.disclose(&[], &["exceptions"]).await?;
-        Ok(listed)
-    }
-
     /// The state that the partner could know: what it said itself and what it had been told.
     async fn partner_knows(&self, row: &PlacementRow, steps: &[&Step], until: OffsetDateTime) -> Outcome<Value> {
         let ids: Vec<Uuid> = steps.iter().map(|step| step.message).collect();
@@ -460,7 +464,11 @@ impl<'g> Inquiry<'g> {
         let knows = |step: &&&Step| step.party == row.corridor || told.contains(&step.message);
         let known: Vec<&Step> = steps.iter().filter(knows).copied().collect();
         let (state, own) = self.standing(row, &known);
-        Ok(json!({"stage": state.stage.as_str(), "stay": state.stay_at(until).as_str(), "messages": own.len()}))
+        let mut knows = json!({"stage": state.stage.as_str(), "messages": own.len()});
+        if self.sees_stay() {
+            knows["stay"] = state.stay_at(until).as_str().into();
+        }
+        Ok(knows)
     }
 
     /// A message about protection is for those who may see the class of its fields.
@@ -474,6 +482,15 @@ impl<'g> Inquiry<'g> {
         json!({"message": step.message, "type": step.type_name, "party": step.party, "authority": step.authority,
             "outcome": step.outcome, "asserted_at": rfc3339(step.asserted_at), "received_at": rfc3339(step.received_at),
             "violations": faults.iter().map(|fault| fault.to_json()).collect::<Vec<_>>()})
+    }
+
+    /// The right to stay follows from absence reports and detentions, which are specially protected.
+    fn sees_stay(&self) -> bool {
+        self.purpose.class >= Class::S3
+    }
+
+    fn persons(&self) -> Outcome<()> {
+        if self.purpose.persons { Ok(()) } else { Err(self.refuse("counts-only")) }
     }
 
     fn bulk(&self) -> Outcome<()> {

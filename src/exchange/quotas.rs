@@ -5,7 +5,7 @@ use super::Gateway;
 use crate::{
     domain::facts::FactKind,
     partner::{Party, rules::Quota},
-    store::{StoreFault, messages, query},
+    store::{StoreFault, clocks, messages},
 };
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -27,7 +27,7 @@ pub async fn round(gateway: &Gateway) -> Result<usize, StoreFault> {
             beyond.extend(beyond_quota(gateway, partner, quota).await?);
         }
         let ids: Vec<Uuid> = beyond.into_iter().collect();
-        query::mark_quota(&gateway.journal.channel, partner.code(), &ids, gateway.now()).await?;
+        clocks::mark_quota(&gateway.journal.channel, partner.code(), &ids, gateway.now()).await?;
         all += ids.len();
     }
     Ok(all)
@@ -36,7 +36,7 @@ pub async fn round(gateway: &Gateway) -> Result<usize, StoreFault> {
 async fn beyond_quota(gateway: &Gateway, partner: &Party, quota: &Quota) -> Result<Vec<Uuid>, StoreFault> {
     let from = quota.from.midnight().assume_offset(partner.zone);
     let until = quota.to.next_day().unwrap_or(quota.to).midnight().assume_offset(partner.zone);
-    let endorsed = query::endorsed(&gateway.journal.channel, partner.code(), from, until).await?;
+    let endorsed = clocks::endorsed(&gateway.journal.channel, partner.code(), from, until).await?;
     // Nothing is opened while all of them together are within it.
     if endorsed.len() <= quota.count as usize {
         return Ok(Vec::new());
@@ -64,7 +64,7 @@ async fn contracts(
     };
     let types: Vec<String> = gateway.schemas.messages().filter(submits).map(|message| message.name.clone()).collect();
     let ids: Vec<Uuid> = placements.iter().map(|(id, _)| *id).collect();
-    let wanted = query::messages_of(&journal.channel, &ids, &types).await?;
+    let wanted = clocks::messages_of(&journal.channel, &ids, &types).await?;
     let mut stored = messages::open(&journal.channel, &journal.vault, &journal.kek, &wanted).await?;
     stored.sort_by_key(|one| (one.asserted_at, one.id));
     let data = |one: messages::Stored| {

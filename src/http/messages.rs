@@ -125,6 +125,7 @@ pub(super) async fn status(State(port): Shared, Path(id): Path<String>, request:
         StatusCode::OK,
         &object!({"message": status.id, "type": status.type_name, "corridor": status.corridor, "outcome": status.outcome,
             "received_at": status.received_at.format(&Rfc3339).unwrap_or_default(), "deliveries": deliveries,
+            "decided": status.decided.map(|(verdict, at)| object!({"verdict": verdict, "at": at.format(&Rfc3339).unwrap_or_default()})),
             "violations": faults.iter().map(|fault| fault.to_json()).collect::<Vec<_>>()}),
     ))
 }

@@ -44,6 +44,14 @@ pub enum JsonFault {
         /// One-based column.
         column: usize,
     },
+    /// U+0000, which no database text can hold.
+    #[error("a text holds the character U+0000 (line {line}, column {column})")]
+    ZeroCharacter {
+        /// One-based line.
+        line: usize,
+        /// One-based column.
+        column: usize,
+    },
     /// Anything else that the grammar forbids, a truncated body among them.
     #[error("not valid JSON (line {line}, column {column})")]
     Syntax {
@@ -63,6 +71,7 @@ impl JsonFault {
             Self::DuplicateName { .. } => "duplicate-name",
             Self::TooDeep => "too-deep",
             Self::NumberTooLarge { .. } => "number-too-large",
+            Self::ZeroCharacter { .. } => "zero-character",
             Self::Syntax { .. } => "syntax",
         }
     }
@@ -98,6 +107,7 @@ enum Found {
     Duplicate,
     Deep,
     Number,
+    Zero,
 }
 
 fn classify(error: &serde_json::Error, found: Option<Found>) -> JsonFault {
@@ -106,6 +116,7 @@ fn classify(error: &serde_json::Error, found: Option<Found>) -> JsonFault {
         Some(Found::Duplicate) => JsonFault::DuplicateName { line, column },
         Some(Found::Deep) => JsonFault::TooDeep,
         Some(Found::Number) => JsonFault::NumberTooLarge { line, column },
+        Some(Found::Zero) => JsonFault::ZeroCharacter { line, column },
         // The parser's own recursion limit (128) is met only by a batch split, which looks no deeper than the items.
         None if error.to_string().starts_with("recursion limit") => JsonFault::TooDeep,
         None => JsonFault::Syntax { line, column },
@@ -172,11 +183,14 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Number::from_f64(v).map(Value::Number).ok_or_else(|| self.stop(Found::Number))
     }
 
-    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
-        Ok(Value::String(v.to_owned()))
+    fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<Value, E> {
+        self.visit_string(v.to_owned())
     }
 
-    fn visit_string<E>(self, v: String) -> Result<Value, E> {
+    fn visit_string<E: serde::de::Error>(self, v: String) -> Result<Value, E> {
+        if v.contains('\0') {
+            return Err(self.stop(Found::Zero));
+        }
         Ok(Value::String(v))
     }
 

@@ -74,6 +74,11 @@ pub struct PrivatePostgres {
 }
 
 impl PrivatePostgres {
+    /// Its folder; without one to keep it goes when the server ends, also by force.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Starts a server in a temporary folder, or in `keep`, where an earlier one is started again. Blocks while
     /// `initdb` runs (about a second).
     ///

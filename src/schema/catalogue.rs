@@ -207,6 +207,9 @@ pub struct Link {
     /// How far it reaches.
     #[serde(deserialize_with = "reach")]
     pub reach: Reach,
+    /// Whether it counts only from an authority that owns the field.
+    #[serde(default)]
+    pub owner_only: bool,
 }
 
 fn reach<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Reach, D::Error> {
@@ -214,7 +217,8 @@ fn reach<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Reach, D::Error> 
         "placement" => Reach::Placement,
         "worker" => Reach::Worker,
         "person" => Reach::Person,
-        _ => return Err(serde::de::Error::custom("reach is none of placement, worker, person")),
+        "case" => Reach::Case,
+        _ => return Err(serde::de::Error::custom("reach is none of placement, worker, person, case")),
     })
 }
 
@@ -432,6 +436,9 @@ pub struct Purpose {
     pub welfare: bool,
     /// Whether lists may be read.
     pub bulk: bool,
+    /// Whether anybody is shown by it; counts only where not.
+    #[serde(default = "yes")]
+    pub persons: bool,
     /// Whether it lets an officer decide about messages that wait.
     #[serde(default)]
     pub decides: bool,

@@ -84,19 +84,32 @@ pub async fn put_back(
     Ok(done.rows_affected() == 1)
 }
 
-/// Makes parked rows of a party due again; gives their number.
+/// Makes parked rows of a party due again, but for those that only officers release; gives their number.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
 pub async fn release(pool: &PgPool, party: &str, now: OffsetDateTime) -> Result<u64, StoreFault> {
     let done = sqlx::query!(
-        "update deliveries set state = 'waiting', lease_token = null, due_at = $2, attempts = 0, created_at = $2 where party = $1 and state = 'parked'",
+        "update deliveries set state = 'waiting', lease_token = null, due_at = $2, attempts = 0, created_at = $2
+         where party = $1 and state = 'parked' and reason is distinct from 'do-no-harm'",
         party,
         now
     )
     .execute(pool)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// Messages that are parked for a reason.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn kept_back(pool: &PgPool, reason: &str) -> Result<Vec<Uuid>, StoreFault> {
+    let found = sqlx::query_scalar!(
+        "select distinct message from deliveries where state = 'parked' and reason = $1 order by message limit 1000",
+        reason
+    );
+    Ok(found.fetch_all(pool).await?)
 }
 
 /// Puts a message that was kept back into the party's mailbox again, at its end, so that one who polls finds it too.

@@ -25,7 +25,8 @@ pub(super) fn pack(effects: &[Effect]) -> Vec<u8> {
                 let micros = at.map_or(i64::MIN, |at| (at.unix_timestamp_nanos() / 1_000) as i64);
                 out.extend_from_slice(&micros.to_be_bytes());
                 for text in [kind.as_str(), value] {
-                    let bytes = &text.as_bytes()[..text.len().min(255)];
+                    // One length byte; a cut never falls into a character.
+                    let bytes = &text.as_bytes()[..text.floor_char_boundary(255)];
                     out.push(bytes.len() as u8);
                     out.extend_from_slice(bytes);
                 }
@@ -95,6 +96,7 @@ pub(super) fn pack_links(links: &[Link]) -> Vec<u8> {
         Reach::Placement => 0,
         Reach::Worker => 1,
         Reach::Person => 2,
+        Reach::Case => 3,
     };
     links.iter().flat_map(|link| [reach(link)].into_iter().chain(link.token)).collect()
 }
@@ -107,6 +109,7 @@ pub(super) fn unpack_links(bytes: &[u8]) -> Option<Vec<Link>> {
             0 => Reach::Placement,
             1 => Reach::Worker,
             2 => Reach::Person,
+            3 => Reach::Case,
             _ => return None,
         };
         Some(Link { token: *token, reach })
@@ -118,6 +121,13 @@ pub(super) fn unpack_links(bytes: &[u8]) -> Option<Vec<Link>> {
 mod tests {
     use super::*;
     use time::macros::datetime;
+
+    #[test]
+    fn a_long_text_of_any_script_reads_back() {
+        let value = "x".repeat(254) + "é";
+        let effects = [Effect::Status { kind: FactKind::Absence, value, at: None, owner: true, case: None }];
+        assert!(unpack(&pack(&effects)).is_some());
+    }
 
     #[test]
     fn what_is_packed_reads_back_and_a_cut_text_does_not() {

@@ -15,6 +15,8 @@ pub struct Person {
     pub keys: Vec<Uuid>,
     /// Messages of these.
     pub messages: Vec<Uuid>,
+    /// Whether one of the keys also seals what is about somebody else: destroying it would take that too.
+    pub shares_a_key: bool,
     /// Blind tokens that nobody else's messages name.
     pub tokens: Vec<Vec<u8>>,
 }
@@ -46,16 +48,18 @@ pub async fn person_of(pool: &PgPool, subject: Uuid) -> Result<Person, StoreFaul
     // Messages that lead to nobody yet, or are about such a message, but name her.
     let names_her = |links: &[u8]| named(links).iter().any(|link| tokens.contains(&link.token));
     let mut others: HashSet<[u8; 16]> = HashSet::new();
-    let (mut keys, mut messages) = (Vec::new(), Vec::new());
+    let (mut keys, mut messages, mut other_keys) = (Vec::new(), Vec::new(), Vec::new());
     for row in &rows {
         if own(row.subject) || (row.subject.is_none() && names_her(&row.links)) {
             keys.push(row.key_id);
             messages.push(row.id);
         } else {
             others.extend(named(&row.links).iter().map(|link| link.token));
+            other_keys.push(row.key_id);
         }
     }
     person.tokens = tokens.difference(&others).map(|token| token.to_vec()).collect();
+    person.shares_a_key = other_keys.iter().any(|key| keys.contains(key));
     (person.keys, person.messages) = (keys, messages);
     Ok(person)
 }
@@ -122,9 +126,13 @@ pub async fn record(
     let mut transaction = pool.begin().await?;
     if let Some(person) = forget {
         sqlx::query!("delete from link_keys where token = any($1)", &person.tokens).execute(&mut *transaction).await?;
-        sqlx::query!("delete from search_terms where subject = any($1)", &person.subjects)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query!(
+            "delete from search_terms where subject = any($1) or message = any($2)",
+            &person.subjects,
+            &person.messages
+        )
+        .execute(&mut *transaction)
+        .await?;
     }
     sqlx::query!(
         "insert into erasures (id, subject, basis, first_officer, second_officer, outcome, keys_destroyed, at)

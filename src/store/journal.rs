@@ -189,6 +189,8 @@ pub struct Intent {
     pub spends: Vec<Spend>,
     /// Id of the token it came under: refused if revoked.
     pub token: Option<String>,
+    /// Whether it is never refused for its content.
+    pub safety: bool,
     /// What an officer decides by it about another message.
     pub decision: Option<Decision>,
 }
@@ -373,6 +375,18 @@ async fn work(journal: Arc<Journal>, queue: Arc<tokio::sync::Mutex<mpsc::Receive
             Ok(answers) => {
                 // A sender that has hung up finds its receipt by repeating.
                 askers.into_iter().zip(answers).for_each(|(asker, answer)| drop(asker.send(Ok(answer))));
+            }
+            Err(fault) if intents.len() > 1 && fault.is_of_one_message() => {
+                // One of them cannot be stored: the others must not suffer for it.
+                tracing::warn!(messages = intents.len(), %fault, "a batch is stored one by one");
+                for (intent, asker) in intents.iter().zip(askers) {
+                    let answer = journal.store(std::slice::from_ref(intent)).await;
+                    let answer = answer.map(|mut answers| answers.remove(0)).map_err(|fault| {
+                        tracing::error!(message = %intent.id, %fault, "a message was not stored");
+                        JournalFault::Unavailable
+                    });
+                    drop(asker.send(answer));
+                }
             }
             Err(fault) => {
                 tracing::error!(messages = intents.len(), %fault, "a batch was not stored");

@@ -24,6 +24,8 @@ pub struct Status {
     pub received_at: OffsetDateTime,
     /// Broken rules (JSON).
     pub problem: Option<String>,
+    /// What an officer decided about it, and when.
+    pub decided: Option<(String, OffsetDateTime)>,
     /// (party, state, attempts, reason) of everyone who is to be told.
     pub deliveries: Vec<(String, String, i32, Option<String>)>,
 }
@@ -42,7 +44,11 @@ pub async fn status(pool: &PgPool, id: Uuid) -> Result<Option<Status>, StoreFaul
         sqlx::query!("select party, state, attempts, reason from deliveries where message = $1 order by party", id)
             .fetch_all(pool)
             .await?;
+    let decided = sqlx::query!("select verdict, at from decisions where target = $1 order by at limit 1", id)
+        .fetch_optional(pool)
+        .await?;
     Ok(Some(Status {
+        decided: decided.map(|row| (row.verdict, row.at)),
         id: row.id,
         party: row.party,
         corridor: row.corridor,
@@ -61,6 +67,8 @@ pub struct Stored {
     pub id: Uuid,
     /// Sender's party.
     pub party: String,
+    /// Sender's client.
+    pub client: String,
     /// Corridor.
     pub corridor: String,
     /// Catalogue entry.
@@ -88,7 +96,7 @@ pub async fn open(
     ids: &[Uuid],
 ) -> Result<Vec<Stored>, StoreFault> {
     let rows = sqlx::query!(
-        r#"select m.id as "id!", m.party as "party!", m.corridor as "corridor!", m.type as "type!", m.authority as "authority!",
+        r#"select m.id as "id!", m.party as "party!", m.client as "client!", m.corridor as "corridor!", m.type as "type!", m.authority as "authority!",
              m.asserted_at as "asserted_at!", m.received_at as "received_at!", m.key_id as "key_id!",
              case when m.canonical is null then m.sealed end as sealed, m.canonical,
              coalesce(s.merged_into, s.id) as "subject?"
@@ -117,6 +125,7 @@ pub async fn open(
             Ok(Stored {
                 id: row.id,
                 party: row.party,
+                client: row.client,
                 corridor: row.corridor,
                 type_name: row.r#type,
                 authority: row.authority,
@@ -161,17 +170,19 @@ pub async fn pairwise(pool: &PgPool, party: &str, subjects: &[Uuid]) -> Result<H
     Ok(rows.into_iter().map(|row| (row.subject, KnownAs { placement: row.id, worker: row.worker })).collect())
 }
 
-/// Messages about somebody whose welfare is one of `shielded` and by which fewer than two officers stand: nothing of them goes out.
+/// Messages about somebody who is shielded, in whichever of her placements, and by which fewer than two officers stand: nothing of
+/// them goes out.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn shielded(pool: &PgPool, messages: &[Uuid], shielded: &[String]) -> Result<Vec<Uuid>, StoreFault> {
+pub async fn shielded(pool: &PgPool, messages: &[Uuid]) -> Result<Vec<Uuid>, StoreFault> {
     let found = sqlx::query_scalar!(
         "select m.id from messages m join subjects s on s.id = m.subject join subjects t on t.id = coalesce(s.merged_into, s.id)
-         where m.id = any($1) and t.welfare = any($2)
+         where m.id = any($1)
+           and (t.shielded or exists (
+             select from subjects o where o.worker = t.worker and o.shielded and o.merged_into is null))
            and (select count(*) from decisions d where d.target = m.id and d.verdict = 'ACCEPTED') < 2",
-        messages,
-        shielded
+        messages
     );
     Ok(found.fetch_all(pool).await?)
 }
@@ -191,6 +202,20 @@ pub struct ToDecide {
     pub outcome: String,
     /// Whether it belongs to a dossier: only such a message can be decided on.
     pub filed: bool,
+}
+
+/// Whether another officer decided about a message before.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn decided_by_another(pool: &PgPool, target: Uuid, officer: &str) -> Result<bool, StoreFault> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from decisions where target = $1 and lower(officer) <> lower($2)) as "found!""#,
+        target,
+        officer
+    )
+    .fetch_one(pool)
+    .await?)
 }
 
 /// A message that an officer decides on.

@@ -5,6 +5,7 @@
 //! Knows no HTTP, no party and no schema: what follows from a message is decided by its callers.
 
 pub mod access;
+pub mod clocks;
 pub mod deliveries;
 mod effects;
 pub mod erasures;
@@ -52,6 +53,19 @@ pub enum StoreFault {
         /// How many rows it touched.
         rows: u64,
     },
+}
+
+impl StoreFault {
+    /// Whether what was asked is at fault (a row or a value), and not the server or the way to it.
+    pub(crate) fn is_of_one_message(&self) -> bool {
+        match self {
+            Self::BadRow { .. } => true,
+            Self::Database(fault) => fault
+                .as_database_error()
+                .is_some_and(|error| error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))),
+            _ => false,
+        }
+    }
 }
 
 fn plain(fault: &sqlx::Error) -> String {

@@ -270,22 +270,67 @@ pub async fn message_counts(pool: &PgPool) -> Result<Vec<(String, String, String
     Ok(rows.into_iter().map(|row| (row.corridor, row.r#type, row.outcome, row.count)).collect())
 }
 
-/// Messages that wait for a person, newest first.
+/// A message that waits for a person.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// Our id.
+    pub id: Uuid,
+    /// Sender's party.
+    pub party: String,
+    /// In whose name.
+    pub authority: String,
+    /// Corridor.
+    pub corridor: String,
+    /// Catalogue entry.
+    pub type_name: String,
+    /// The placement it leads to.
+    pub subject: Option<Uuid>,
+    /// When its facts were asserted.
+    pub asserted_at: OffsetDateTime,
+    /// When it was received.
+    pub received_at: OffsetDateTime,
+    /// Broken rules (JSON).
+    pub problem: Option<String>,
+}
+
+/// Messages that wait for a person, newest first: held ones nobody decided on, and those of `withdrawals` about a placement whose
+/// death waits to be withdrawn.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
 pub async fn waiting_for_a_person(
     pool: &PgPool,
+    withdrawals: &[String],
     limit: i64,
-) -> Result<Vec<(Uuid, String, String, Option<Uuid>)>, StoreFault> {
-    let rows = sqlx::query!(
-        "select id, corridor, type, subject from messages m where outcome = 'held'
-           and not exists (select from decisions d where d.target = m.id) order by received_at desc limit $1",
+) -> Result<Vec<Waiting>, StoreFault> {
+    Ok(sqlx::query_as!(
+        Waiting,
+        r#"select m.id, m.party, m.authority, m.corridor, m.type as type_name, m.subject, m.asserted_at, m.received_at, m.problem
+           from messages m
+           where (m.outcome = 'held' and not exists (select from decisions d where d.target = m.id))
+              or (m.type = any($1) and m.outcome = 'applied' and m.subject in (
+                   select id from subjects where 'AWAITS_SECOND_OFFICER' = any(exceptions)))
+           order by m.received_at desc limit $2"#,
+        withdrawals,
         limit
     )
     .fetch_all(pool)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.corridor, row.r#type, row.subject)).collect())
+    .await?)
+}
+
+/// Finds the subject that one of these parties knows by an id, through merges.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn by_any_pairwise(pool: &PgPool, parties: &[String], id: &str) -> Result<Option<Uuid>, StoreFault> {
+    Ok(sqlx::query_scalar!(
+        r#"select coalesce(s.merged_into, s.id) as "id!" from pairwise_ids p join subjects s on s.id = p.subject
+           where p.party = any($1) and p.id = $2"#,
+        parties,
+        id
+    )
+    .fetch_optional(pool)
+    .await?)
 }
 
 /// Placements changed after a cursor, oldest change first: the number of each change and the placement.
@@ -301,125 +346,6 @@ pub async fn changes(pool: &PgPool, after: i64, limit: i64) -> Result<Vec<(i64, 
     .fetch_all(pool)
     .await?;
     Ok(rows.into_iter().map(|row| (row.change, row.id)).collect())
-}
-
-/// A clock that runs for a placement.
-#[derive(Debug, Clone)]
-pub struct ClockRow {
-    /// The placement, job order or crisis.
-    pub subject: Uuid,
-    /// Corridor.
-    pub corridor: String,
-    /// Its name.
-    pub name: String,
-    /// The message that started it.
-    pub message: Uuid,
-    /// The authority that waits.
-    pub authority: String,
-    /// When it started.
-    pub started_at: OffsetDateTime,
-    /// When the answer is overdue.
-    pub due_at: OffsetDateTime,
-    /// When a person must look.
-    pub alarm_at: OffsetDateTime,
-}
-
-/// Clocks that run for a subject, by when they are due.
-///
-/// # Errors
-/// [`StoreFault::Database`].
-pub async fn clocks(pool: &PgPool, subject: Uuid) -> Result<Vec<ClockRow>, StoreFault> {
-    Ok(sqlx::query_as!(
-        ClockRow,
-        "select c.subject, s.corridor, c.name, c.message, c.authority, c.started_at, c.due_at, c.alarm_at
-         from clocks c join subjects s on s.id = c.subject where c.subject = $1 order by c.due_at, c.name",
-        subject
-    )
-    .fetch_all(pool)
-    .await?)
-}
-
-/// Clocks that are overdue and not reminded of yet, oldest first.
-///
-/// # Errors
-/// [`StoreFault::Database`].
-pub async fn overdue(pool: &PgPool, now: OffsetDateTime, limit: i64) -> Result<Vec<ClockRow>, StoreFault> {
-    Ok(sqlx::query_as!(
-        ClockRow,
-        "select c.subject, s.corridor, c.name, c.message, c.authority, c.started_at, c.due_at, c.alarm_at
-         from clocks c join subjects s on s.id = c.subject
-         where c.reminded_at is null and c.due_at < $1 order by c.due_at limit $2",
-        now,
-        limit
-    )
-    .fetch_all(pool)
-    .await?)
-}
-
-/// Remembers that a clock was looked at when it was overdue.
-///
-/// # Errors
-/// [`StoreFault::Database`].
-pub async fn reminded(pool: &PgPool, clock: &ClockRow, now: OffsetDateTime) -> Result<(), StoreFault> {
-    sqlx::query!(
-        "update clocks set reminded_at = $4 where subject = $1 and name = $2 and message = $3",
-        clock.subject,
-        clock.name,
-        clock.message,
-        now
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
-/// An open work item.
-#[derive(Debug, Clone)]
-pub struct WorkItem {
-    /// The placement, job order or crisis.
-    pub subject: Uuid,
-    /// Corridor.
-    pub corridor: String,
-    /// Which exception.
-    pub kind: String,
-    /// The clock that ran out, where one did.
-    pub clock: Option<String>,
-    /// Since when it is open.
-    pub opened_at: OffsetDateTime,
-}
-
-/// Open work items, oldest first.
-///
-/// # Errors
-/// [`StoreFault::Database`].
-pub async fn work_items(
-    pool: &PgPool,
-    corridor: Option<&str>,
-    kind: Option<&str>,
-    reading: &Reading,
-    limit: i64,
-) -> Result<Vec<WorkItem>, StoreFault> {
-    Ok(sqlx::query_as!(
-        WorkItem,
-        r#"select subject as "subject!", corridor as "corridor!", kind as "kind!", clock, opened_at as "opened_at!" from (
-             select e.subject, s.corridor, e.kind, null as clock, e.opened_at
-             from exceptions e join subjects s on s.id = e.subject where e.closed_at is null and s.merged_into is null
-             union all
-             select c.subject, s.corridor, t.exception, c.name, c.alarm_at
-             from clocks c join subjects s on s.id = c.subject join unnest($3::text[], $4::text[]) as t (name, exception) on t.name = c.name
-             where c.alarm_at <= $5 and s.merged_into is null
-           ) item
-           where ($1::text is null or corridor = $1) and ($2::text is null or kind = $2)
-           order by opened_at, subject, kind limit $6"#,
-        corridor,
-        kind,
-        &reading.clocks,
-        &reading.exceptions,
-        reading.now,
-        limit
-    )
-    .fetch_all(pool)
-    .await?)
 }
 
 /// Who is who: subjects of a worker, of a placement of hers or of what was merged into either.
@@ -445,66 +371,6 @@ pub async fn placements_of(pool: &PgPool, worker: Uuid) -> Result<Vec<Uuid>, Sto
         worker
     );
     Ok(own.fetch_all(pool).await?)
-}
-
-/// Placements of a corridor whose contract in force was endorsed in a period, in the order in which they were.
-///
-/// # Errors
-/// [`StoreFault::Database`].
-pub async fn endorsed(
-    pool: &PgPool,
-    corridor: &str,
-    from: OffsetDateTime,
-    until: OffsetDateTime,
-) -> Result<Vec<(Uuid, OffsetDateTime)>, StoreFault> {
-    let rows = sqlx::query!(
-        r#"select id, endorsed_at as "endorsed_at!" from subjects
-           where kind = 'placement' and merged_into is null and corridor = $1 and endorsed_at >= $2 and endorsed_at < $3
-             and stage <> 'CANCELLED'
-           order by endorsed_at, id"#,
-        corridor,
-        from,
-        until
-    );
-    Ok(rows.fetch_all(pool).await?.into_iter().map(|row| (row.id, row.endorsed_at)).collect())
-}
-
-/// Applied messages of these types about these placements.
-///
-/// # Errors
-/// [`StoreFault::Database`].
-pub async fn messages_of(pool: &PgPool, placements: &[Uuid], types: &[String]) -> Result<Vec<Uuid>, StoreFault> {
-    let found = sqlx::query_scalar!(
-        "select m.id from subjects s join dossiers own on own.id = s.dossier
-           join dossiers d on d.id = coalesce(own.merged_into, own.id) or d.merged_into = coalesce(own.merged_into, own.id)
-           join messages m on m.dossier = d.id and m.subject = s.id
-         where s.id = any($1) and m.type = any($2) and m.outcome = 'applied'",
-        placements,
-        types
-    );
-    Ok(found.fetch_all(pool).await?)
-}
-
-/// Marks the placements of a corridor that are beyond a quota, and unmarks those that are not any more.
-///
-/// # Errors
-/// [`StoreFault::Database`].
-pub async fn mark_quota(pool: &PgPool, corridor: &str, beyond: &[Uuid], now: OffsetDateTime) -> Result<(), StoreFault> {
-    sqlx::query!(
-        "with closed as (
-           update exceptions e set closed_at = $3 from subjects s
-           where s.id = e.subject and s.corridor = $1 and e.kind = 'QUOTA' and e.closed_at is null and e.subject <> all ($2)
-         )
-         insert into exceptions (subject, kind, opened_at) select id, 'QUOTA', $3 from unnest($2::uuid[]) as t (id)
-         on conflict (subject, kind) do update set opened_at = excluded.opened_at, closed_at = null
-           where exceptions.closed_at is not null",
-        corridor,
-        beyond,
-        now
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
 }
 
 /// A disclosure to an officer.

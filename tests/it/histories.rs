@@ -56,7 +56,8 @@ fn histories() -> impl Strategy<Value = Vec<Intent>> {
 type Told = Vec<(String, String, bool, Vec<String>, Vec<String>)>;
 
 async fn told(databases: &Databases) -> (Told, Vec<Vec<String>>) {
-    let rows: Vec<(uuid::Uuid, Option<uuid::Uuid>, String, String, bool, Vec<String>)> = sqlx::query_as(
+    type Row = (uuid::Uuid, Option<uuid::Uuid>, String, String, bool, Vec<String>);
+    let rows: Vec<Row> = sqlx::query_as(
         "select id, worker, stage, stay, provisional, exceptions from subjects where kind = 'placement' and merged_into is null",
     )
     .fetch_all(&databases.owner)

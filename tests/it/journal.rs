@@ -174,7 +174,7 @@ async fn an_id_that_was_issued_to_another_party_is_refused_and_recorded() {
         one
     };
     let mut death = refers("xb", "m-3");
-    death.urgency = 0;
+    (death.urgency, death.safety) = (0, true);
     let answers = journal.store(&[refers("xa", "m-2"), refers("xb", "m-2"), death]).await.unwrap();
     let outcome = |n: usize| match &answers[n] {
         Answer::Stored { outcome, .. } => *outcome,

@@ -137,7 +137,7 @@ async fn a_clock_that_runs_out_is_seen_reminds_once_and_stops_with_the_answer() 
     let page = my.call(Method::GET, "/v1/messages?after=0", "", vec![]).await.unwrap().body;
     let found = reminders(&page);
     assert_eq!(found.len(), 1, "{page}");
-    assert_eq!(found[0]["authority"], "IMI-ID", "in the name of who waits");
+    assert_eq!(found[0]["authority"], "MISSION", "in the name of whose work it is");
     let mv1 = page["messages"].as_array().unwrap().iter().find(|one| one["event"]["type"] == "movement.departed.v1");
     assert_eq!(found[0]["data"]["reminds"]["id"], mv1.unwrap()["event"]["id"], "by the id under which it is known");
     assert_eq!(found[0]["data"]["placement"], mv1.unwrap()["event"]["data"]["placement"]);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod attacks;
 mod certificates;
 mod channel;
 mod commands;
@@ -14,6 +15,7 @@ mod journal;
 mod keys;
 mod kit;
 mod lifecycle;
+
 mod ministry;
 mod outbound;
 mod postgres;

@@ -166,6 +166,7 @@ fn intent(journal: &Journal, body: &[u8]) -> Intent {
         urgency: 5,
         spends: vec![Spend { scope: "bench".into(), value: id.to_string(), expires_at: now + Duration::minutes(3) }],
         token: None,
+        safety: false,
         decision: None,
     }
 }

@@ -133,8 +133,12 @@ impl Arguments {
                 return Err(CommandFault::Content(folder.clone(), text.to_owned()));
             }
         }
-        let (folder, scratch) = self.folder()?;
+        if let Some(dir) = self.dir.as_ref().filter(|dir| dir.join("demo.json").exists()) {
+            let text = "holds a demo already: remove it, or choose another folder";
+            return Err(CommandFault::Content(dir.clone(), text.to_owned()));
+        }
         let Databases { private, channel, vault, guests } = databases(self.dir.as_deref()).await?;
+        let (folder, scratch) = self.folder(private.as_ref())?;
         let file = |fault| CommandFault::File(folder.clone(), fault);
         let mut listeners = BTreeMap::new();
         for code in partner_codes(&partners)? {
@@ -168,20 +172,18 @@ impl Arguments {
         Ok(demo)
     }
 
-    fn folder(&self) -> Result<(PathBuf, Option<Scratch>), CommandFault> {
+    /// Where everything lies. Without `--dir` below the private server's folder: who ends us by force ends that too.
+    fn folder(&self, private: Option<&PrivatePostgres>) -> Result<(PathBuf, Option<Scratch>), CommandFault> {
         let make = |path: &Path| fs::create_dir_all(path).map_err(|fault| CommandFault::File(path.to_owned(), fault));
         if let Some(dir) = &self.dir {
-            if dir.join("demo.json").exists() {
-                let text = "holds a demo already: remove it, or choose another folder";
-                return Err(CommandFault::Content(dir.clone(), text.to_owned()));
-            }
             make(dir)?;
             let whole = fs::canonicalize(dir).map_err(|fault| CommandFault::File(dir.clone(), fault))?;
             return Ok((whole, None));
         }
         let mut word = [0; 6];
         SystemRandom.fill(&mut word);
-        let folder = std::env::temp_dir().join(format!("onechannel-demo-{}", hex::encode(word)));
+        let base = private.map_or_else(std::env::temp_dir, |server| server.folder().to_owned());
+        let folder = base.join(format!("onechannel-demo-{}", hex::encode(word)));
         make(&folder)?;
         Ok((folder.clone(), Some(Scratch(folder))))
     }

@@ -28,7 +28,12 @@ impl Command {
         let pool = store::pool(&channel, 1)?;
         let mut results = Vec::new();
         for log in store::ledger::logs(&pool).await? {
-            results.push(store::ledger::check(&pool, &log, &keys).await?);
+            let mut checked = store::ledger::check(&pool, &log, &keys).await?;
+            if !keys.iter().any(|key| key.name == log) {
+                // Without its key every checkpoint fails: one line says why.
+                checked.faults = vec!["the file of keys has no key of this log".to_owned()];
+            }
+            results.push(checked);
         }
         let holds = results.iter().all(|log| log.faults.is_empty());
         if json {

@@ -5,8 +5,11 @@ use super::{
     mock_partner::{bind, credentials},
     serve::end_asked,
 };
-use crate::sandbox::mock_gateway::{MockGateway, admin};
-use serde_json::json;
+use crate::sandbox::{
+    mock_gateway::{MockGateway, admin},
+    pki::{ClientFiles, Pki},
+};
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs,
@@ -15,8 +18,8 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// The first line of the file that tells `tests/first_exchange.sh` our address.
-const MARK: &str = "# Written by onechannel mock-gateway: an address, no configuration.";
+/// Stands in the file that tells the samples our address.
+const MARK: &str = "onechannel mock-gateway";
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -64,23 +67,10 @@ impl Arguments {
         let endpoints: BTreeMap<String, String> = self.partners.into_iter().collect();
         let gateway = MockGateway::start(&pki, &self.schemas, endpoints, listener, stopped.clone()).map_err(start)?;
         let keys = folder.path.join("logs.keys");
-        write_addresses(&folder.path, &gateway)?;
+        let whole = addresses(&gateway, &pki, &keys, &folder.path, &admin_address.to_string());
+        write_addresses(&folder.path, &gateway, &whole)?;
         if self.json {
-            let clients: Vec<_> = pki
-                .clients
-                .values()
-                .map(|one| {
-                    json!({"client_id": one.client_id, "party": one.party, "authorities": one.authorities,
-                        "client_cert": one.client_cert, "client_key": one.client_key, "signing_key": one.signing_key,
-                        "key_id": one.key_id})
-                })
-                .collect();
-            println!(
-                "{}",
-                json!({"channel_api": gateway.name(), "admin": format!("http://{admin_address}"), "credentials": folder.path,
-                    "ca": pki.ca, "gateway_signing_key": pki.signing.with_extension("pub.pem"),
-                    "gateway_key_id": "gateway-sign-1", "log_keys": keys, "clients": clients})
-            );
+            println!("{whole}");
         } else {
             println!("channel port   {}", gateway.name());
             println!("what arrives   http://{admin_address}/");
@@ -94,14 +84,25 @@ impl Arguments {
     }
 }
 
-/// Address and log keys where `tests/first_exchange.sh` looks for them; a stand's own files are left alone.
-fn write_addresses(folder: &Path, gateway: &MockGateway) -> Result<(), CommandFault> {
-    let config = folder.join("gateway.toml");
-    if fs::read_to_string(&config).is_ok_and(|text| !text.starts_with(MARK)) {
-        return Err(CommandFault::Content(config, "is a gateway's: give the mock a folder of its own".to_owned()));
+/// Addresses and credentials, with the members that `demo.json` has: what the samples read.
+fn addresses(gateway: &MockGateway, pki: &Pki, keys: &Path, folder: &Path, admin: &str) -> Value {
+    let client = |one: &ClientFiles| {
+        json!({"client_id": one.client_id, "party": one.party, "authorities": one.authorities, "ca": pki.ca,
+            "client_cert": one.client_cert, "client_key": one.client_key, "signing_key": one.signing_key, "key_id": one.key_id})
+    };
+    json!({"channel_api": gateway.name(), "admin": format!("http://{admin}"), "credentials": folder, "ca": pki.ca,
+        "gateway_signing_key": pki.signing.with_extension("pub.pem"), "gateway_key_id": "gateway-sign-1", "log_keys": keys,
+        "clients": pki.clients.values().map(client).collect::<Vec<_>>(), "made_by": MARK})
+}
+
+/// Log keys and addresses where the samples look for them; a demo's own files are left alone.
+fn write_addresses(folder: &Path, gateway: &MockGateway, whole: &Value) -> Result<(), CommandFault> {
+    let file = folder.join("demo.json");
+    if fs::read_to_string(&file).is_ok_and(|text| !text.contains(MARK)) {
+        return Err(CommandFault::Content(file, "is a demo's: give the mock a folder of its own".to_owned()));
     }
     let keys: String = gateway.log_keys().iter().map(|key| format!("{key}\n")).collect();
     let write = |file: PathBuf, text: &str| fs::write(&file, text).map_err(|fault| CommandFault::File(file, fault));
     write(folder.join("logs.keys"), &keys)?;
-    write(config, &format!("{MARK}\nexternal = \"{}\"\n", gateway.name()))
+    write(file, &format!("{whole:#}\n"))
 }

@@ -283,7 +283,10 @@ async fn insert_messages(
     let logs: Vec<String> = rows.iter().map(|row| journal.log(&row.intent.corridor)).collect();
     let found: Vec<(Uuid, Uuid, String)> = rows
         .iter()
-        .filter_map(|row| Some((row.intent.id, row.subject?, join(&row.intent.terms))))
+        // One that leads to nobody yet stands under its own id: nobody finds it by these until it has moved to somebody.
+        .filter_map(|row| {
+            Some((row.intent.id, row.subject.or(row.dossier.map(|_| row.intent.id))?, join(&row.intent.terms)))
+        })
         .filter(|(.., terms)| !terms.is_empty())
         .collect();
     let dossiers: Vec<Option<Uuid>> = rows.iter().map(|row| row.dossier).collect();
@@ -366,6 +369,7 @@ async fn insert_deliveries(
     now: OffsetDateTime,
 ) -> Result<(), StoreFault> {
     let mut by_party: BTreeMap<&str, Vec<(Uuid, i16)>> = BTreeMap::new();
+    let mut released = HashSet::new();
     for (_, intent, outcome) in stored(intents, plans) {
         for party in intent.recipients.iter().filter(|_| outcome == Outcome::Applied) {
             by_party.entry(party).or_default().push((intent.id, intent.urgency));
@@ -378,7 +382,8 @@ async fn insert_deliveries(
         )
         .fetch_one(&mut *connection)
         .await?;
-        for party in decision.tells.iter().filter(|_| !told) {
+        let first = released.insert(decision.target);
+        for party in decision.tells.iter().filter(|_| !told && first) {
             by_party.entry(party).or_default().push((decision.target, decision.urgency));
         }
     }

@@ -123,6 +123,7 @@ pub(crate) fn intent(party: &str, id: &str, bytes: &[u8]) -> Intent {
         urgency: 5,
         spends: vec![],
         token: None,
+        safety: false,
         decision: None,
     }
 }

@@ -75,6 +75,7 @@ impl Subjects {
                     merged_into: row.merged_into,
                     opened_at: row.opened_at,
                     is_new: false,
+                    is_new_kind: false,
                     is_touched: false,
                     corridor: String::new(),
                     parties: Vec::new(),
@@ -121,6 +122,10 @@ impl Subjects {
             let stands_in = self.canonical(row.dossier);
             self.by_tag.insert(assertion.tag, stands_in);
             if let Some(dossier) = self.by_id.get_mut(&stands_in) {
+                let at = |one: &&mut super::Subject| Some(one.id) == row.subject;
+                if let Some(subject) = dossier.subjects.iter_mut().find(at) {
+                    subject.members += 1;
+                }
                 dossier.corridor = row.corridor;
                 dossier.said.push(assertion);
                 dossier.filed.push(Filed { before: row.subject, subject: None, is_new: false });
@@ -162,6 +167,7 @@ impl Subjects {
                 is_changed: false,
                 exceptions: row.exceptions.into_iter().collect(),
                 axes: [row.stage, row.stay, row.welfare],
+                members: 0,
                 pairwise: pairwise.remove(&row.id).unwrap_or_default(),
                 state: None,
                 clocks: Vec::new(),

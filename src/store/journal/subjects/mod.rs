@@ -11,7 +11,7 @@ use crate::domain::{
     clock::uuid_v7,
     deadlines::{Clock, running},
     facts::{Assertion, Effect, Exception, Link, Reach},
-    fold::{Standing, State, fold_among},
+    fold::{FoldRules, Standing, State, fold_among},
     identifiers::pairwise_id,
 };
 use std::{
@@ -40,6 +40,8 @@ struct Subject {
     exceptions: BTreeSet<String>,
     /// Stage, stay and welfare that were written last.
     axes: [String; 3],
+    /// Messages that stood with it before this transaction.
+    members: usize,
     pairwise: BTreeMap<String, String>,
     state: Option<Arc<State>>,
     clocks: Vec<Clock>,
@@ -59,6 +61,8 @@ struct Dossier {
     merged_into: Option<Uuid>,
     opened_at: OffsetDateTime,
     is_new: bool,
+    /// Whether its kind is to be written again.
+    is_new_kind: bool,
     is_touched: bool,
     corridor: String,
     /// Parties that get an id for new subjects.
@@ -123,15 +127,18 @@ impl Subjects {
 
     /// Files a message in the dossier that its identifiers lead to.
     pub(super) fn file(&mut self, journal: &Journal, intent: &Intent, now: OffsetDateTime) -> Plan {
-        let store = |outcome| Plan::Store { outcome, problem: intent.problem.clone() };
-        let Some(links) = intent.links.as_ref().filter(|_| intent.outcome != Outcome::Refused) else {
-            return store(intent.outcome);
+        let (mut outcome, mut problem) = (intent.outcome, intent.problem.clone());
+        let Some(links) = intent.links.as_ref().filter(|_| outcome != Outcome::Refused) else {
+            return Plan::Store { outcome, problem };
         };
-        let mut named = links.links.clone();
+        // What is about another message goes where that is, and nowhere else: what it names besides joins nothing.
+        let is_about =
+            intent.effects.iter().any(|one| matches!(one, Effect::Invalidate { .. } | Effect::Approve { .. }));
+        let mut named = if is_about { Vec::new() } else { links.links.clone() };
         named.extend(links.follows.map(|token| Link { token, reach: Reach::Placement }));
         let mut found: BTreeSet<Uuid> = BTreeSet::new();
         for (id, reach) in [(&links.pairwise, Reach::Placement), (&links.worker, Reach::Worker)] {
-            let Some(id) = id else { continue };
+            let Some(id) = id.as_ref().filter(|_| !is_about) else { continue };
             match self.by_pairwise.get(&(intent.party.clone(), id.clone())) {
                 Some((dossier, anchor, is_worker)) if self.fits(*dossier, intent, *is_worker, reach) => {
                     found.insert(self.canonical(*dossier));
@@ -141,7 +148,15 @@ impl Subjects {
                         named.push(Link { token: *anchor, reach });
                     }
                 }
-                _ => return Self::unknown_id(intent, reach),
+                // An id that this party was never given: a safety message waits for a person, by what else it names; anything
+                // else is refused.
+                _ => {
+                    problem = Some(unknown_id(reach));
+                    outcome = if intent.safety { Outcome::Held } else { Outcome::Refused };
+                    if outcome == Outcome::Refused {
+                        return Plan::Store { outcome, problem };
+                    }
+                }
             }
         }
         found.extend(named.iter().filter_map(|link| self.by_token.get(&link.token)).map(|id| self.canonical(*id)));
@@ -152,7 +167,8 @@ impl Subjects {
         let id = self.unite(found, links, intent, journal, now);
         // Tags of stored messages are found by themselves; of one that has not come yet the token waits for it.
         let unseen = targets().filter(|tag| !self.by_tag.contains_key(*tag));
-        for token in links.links.iter().map(|link| &link.token).chain(unseen) {
+        let own = if is_about { &[] } else { links.links.as_slice() };
+        for token in own.iter().map(|link| &link.token).chain(unseen) {
             if !self.by_token.contains_key(token) {
                 self.by_token.insert(*token, id);
                 self.new_tokens.push((*token, id));
@@ -173,23 +189,15 @@ impl Subjects {
                 effects: intent.effects.clone(),
                 links: named,
                 registers: links.identifies,
-                held: intent.outcome == Outcome::Held,
+                held: outcome == Outcome::Held,
             });
         }
-        store(intent.outcome)
+        Plan::Store { outcome, problem }
     }
 
     fn fits(&self, dossier: Uuid, intent: &Intent, is_worker: bool, reach: Reach) -> bool {
         self.by_id.get(&dossier).is_some_and(|one| one.corridor == intent.corridor)
             && is_worker == (reach == Reach::Worker)
-    }
-
-    /// An id that this party was never given: a safety message waits for a person, anything else is refused.
-    fn unknown_id(intent: &Intent, reach: Reach) -> Plan {
-        let outcome = if intent.urgency == 0 { Outcome::Held } else { Outcome::Refused };
-        let pointer = if reach == Reach::Worker { "/data/placement/worker" } else { "/data/placement/id" };
-        let problem = Some(format!(r#"[{{"pointer":"{pointer}","rule":"unknown-id"}}]"#));
-        Plan::Store { outcome, problem }
     }
 
     /// One dossier from all that the identifiers lead to; none opens a new one. That is only what is looked at together: who is
@@ -202,6 +210,15 @@ impl Subjects {
         journal: &Journal,
         now: OffsetDateTime,
     ) -> Uuid {
+        // Words about a message that had not come wait in a dossier without a kind of its own: it takes that of the message.
+        let only_words = |one: &Dossier| one.subjects.is_empty() && one.said.iter().all(|one| one.links.is_empty());
+        let fits = |id: &Uuid| {
+            self.by_id
+                .get(id)
+                .is_some_and(|one| only_words(one) || (one.kind == links.kind && one.corridor == intent.corridor))
+        };
+        let is_about = targets(intent).next().is_some();
+        let found: BTreeSet<Uuid> = found.into_iter().filter(|id| is_about || fits(id)).collect();
         let Some(target) = found.first().copied() else {
             let id = uuid_v7(&*journal.clock, &*journal.random);
             let dossier = Dossier {
@@ -210,6 +227,7 @@ impl Subjects {
                 merged_into: None,
                 opened_at: now,
                 is_new: true,
+                is_new_kind: false,
                 is_touched: true,
                 corridor: intent.corridor.clone(),
                 parties: intent.parties.clone(),
@@ -220,6 +238,13 @@ impl Subjects {
             self.by_id.insert(id, dossier);
             return id;
         };
+        if let Some(one) = self.by_id.get_mut(&target).filter(|one| !is_about && only_words(one)) {
+            (one.kind, one.corridor) = (links.kind, intent.corridor.clone());
+            one.is_new_kind = true;
+        }
+        if is_about {
+            return target;
+        }
         for id in found.into_iter().skip(1) {
             let Some(other) = self.by_id.get_mut(&id) else { continue };
             let said = std::mem::take(&mut other.said);
@@ -246,6 +271,12 @@ impl Subjects {
             self.placed.extend(placed);
         }
     }
+}
+
+/// The broken rule of an id that was never given.
+fn unknown_id(reach: Reach) -> String {
+    let pointer = if reach == Reach::Worker { "/data/placement/worker" } else { "/data/placement/id" };
+    format!(r#"[{{"pointer":"{pointer}","rule":"unknown-id"}}]"#)
 }
 
 /// Messages that an intent is about: those that it withdraws, decides on or follows.
@@ -280,8 +311,20 @@ impl Dossier {
                 self.fold(at, members, worker.contested, journal);
             }
         }
+        self.close_unclaimed();
         let placed = self.said.iter().zip(&self.filed).filter(|(_, filed)| filed.is_new);
         placed.filter_map(|(one, filed)| Some((one.message, filed.subject?))).collect()
+    }
+
+    /// A row whose message stands nowhere any more says nothing.
+    fn close_unclaimed(&mut self) {
+        let unclaimed = |one: &&mut Subject| one.state.is_none() && one.merged_into.is_none() && one.kind != WORKER;
+        for row in self.subjects.iter_mut().filter(unclaimed) {
+            row.is_changed = true;
+            row.provisional = true;
+            row.state = Some(Arc::new(fold_among(&Standing::default(), [], &FoldRules::default())));
+            row.clocks = Vec::new();
+        }
     }
 
     /// The row that stands for these messages: the oldest whose own message is among them; others of that kind join it.
@@ -299,7 +342,10 @@ impl Dossier {
             .filter(|at| self.subjects[*at].kind == kind && tags.contains(&self.subjects[*at].anchor))
             .collect();
         own.sort_by_key(|at| self.subjects[*at].id);
-        let first = || members.iter().min_by_key(|n| (self.said[**n].asserted_at, &self.said[**n].digest));
+        // What waits for a person or was withdrawn stands for nothing while anything else can.
+        let standing = Standing::of(&self.said);
+        let silent = |n: usize| !standing.in_force(&self.said[n]);
+        let first = || members.iter().min_by_key(|n| (silent(**n), self.said[**n].asserted_at, &self.said[**n].digest));
         let at = own.first().copied().unwrap_or(self.subjects.len());
         if own.is_empty() {
             let anchor = first().map_or([0; 16], |n| self.said[*n].tag);
@@ -336,6 +382,7 @@ impl Dossier {
             is_changed: true,
             exceptions: BTreeSet::new(),
             axes: Default::default(),
+            members: 0,
             pairwise: self.parties.iter().map(|party| (party.clone(), pairwise_id(&*journal.random))).collect(),
             state: None,
             clocks: Vec::new(),
@@ -363,7 +410,7 @@ impl Dossier {
         // What is said elsewhere in the dossier may change it too: a withdrawal, another who claims the same passport.
         let axes = [state.stage.as_str(), state.stay.as_str(), state.welfare.as_str()];
         let exceptions: BTreeSet<String> = state.exceptions.iter().map(ToString::to_string).collect();
-        row.is_changed |= row.axes != axes || row.exceptions != exceptions;
+        row.is_changed |= row.axes != axes || row.exceptions != exceptions || row.members != members.len();
         row.state = Some(Arc::new(state));
         row.clocks = clocks;
     }

@@ -37,8 +37,11 @@ impl Subjects {
     }
 
     async fn write_dossiers(&self, connection: &mut PgConnection) -> Result<(), StoreFault> {
-        let touched: Vec<_> =
-            self.by_id.values().filter(|one| one.is_touched && (one.is_new || one.merged_into.is_some())).collect();
+        let touched: Vec<_> = self
+            .by_id
+            .values()
+            .filter(|one| one.is_touched && (one.is_new || one.is_new_kind || one.merged_into.is_some()))
+            .collect();
         let ids: Vec<Uuid> = touched.iter().map(|one| one.id).collect();
         let kinds: Vec<String> = touched.iter().map(|one| one.kind.dossier().to_owned()).collect();
         let merged: Vec<Option<Uuid>> = touched.iter().map(|one| one.merged_into).collect();
@@ -56,7 +59,7 @@ impl Subjects {
              )
              insert into dossiers (id, kind, merged_into, opened_at)
              select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[])
-             on conflict (id) do update set merged_into = excluded.merged_into",
+             on conflict (id) do update set merged_into = excluded.merged_into, kind = excluded.kind",
             &ids,
             &kinds,
             &merged as &[Option<Uuid>],
@@ -90,6 +93,8 @@ impl Subjects {
         let anchors: Vec<Vec<u8>> = changed.iter().map(|(one, _)| one.anchor.to_vec()).collect();
         let provisional: Vec<bool> = changed.iter().map(|(one, _)| one.provisional).collect();
         let opened: Vec<OffsetDateTime> = changed.iter().map(|(one, _)| one.opened_at).collect();
+        let shielded: Vec<bool> =
+            changed.iter().map(|(one, _)| one.state.as_ref().is_some_and(|state| state.shielded)).collect();
         let exceptions = |state: &State| state.exceptions.iter().map(|e| e.as_str()).collect::<Vec<_>>().join(",");
         let substituted = |state: &State| state.substituted.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
         let plain =
@@ -109,20 +114,20 @@ impl Subjects {
                insert into pairwise_ids (party, id, subject) select * from unnest($18::text[], $19::text[], $20::uuid[])
              )
              insert into subjects (id, kind, corridor, dossier, merged_into, worker, anchor, provisional, stage, stay, welfare,
-               exceptions, substituted, opened_at, permit_until, heard_at, endorsed_at, updated_at, change)
+               exceptions, substituted, opened_at, permit_until, heard_at, endorsed_at, shielded, updated_at, change)
              select id, kind, corridor, dossier, merged_into, worker, anchor, provisional, stage, stay, welfare,
                string_to_array(exceptions, ','), string_to_array(substituted, ',')::smallint[], opened_at, permit_until, heard_at,
-               endorsed_at, $17, nextval('subject_changes')
+               endorsed_at, shielded, $17, nextval('subject_changes')
              from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bytea[], $8::bool[], $9::text[],
                $10::text[], $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[],
-               $21::timestamptz[])
+               $21::timestamptz[], $22::bool[])
                as t (id, kind, corridor, dossier, merged_into, worker, anchor, provisional, stage, stay, welfare, exceptions,
-                 substituted, opened_at, permit_until, heard_at, endorsed_at)
+                 substituted, opened_at, permit_until, heard_at, endorsed_at, shielded)
              on conflict (id) do update set dossier = excluded.dossier, merged_into = excluded.merged_into, worker = excluded.worker,
                anchor = excluded.anchor, provisional = excluded.provisional, stage = excluded.stage, stay = excluded.stay,
                welfare = excluded.welfare, exceptions = excluded.exceptions, substituted = excluded.substituted,
                permit_until = excluded.permit_until, heard_at = excluded.heard_at, endorsed_at = excluded.endorsed_at,
-               updated_at = excluded.updated_at, change = excluded.change",
+               shielded = excluded.shielded, updated_at = excluded.updated_at, change = excluded.change",
             &ids,
             &texts(&|one| one.kind.to_owned()),
             &texts(&|one| one.corridor.clone()),
@@ -143,7 +148,8 @@ impl Subjects {
             &parties,
             &pairwise,
             &known_as,
-            &times(&endorsed) as &[Option<OffsetDateTime>]
+            &times(&endorsed) as &[Option<OffsetDateTime>],
+            &shielded
         )
         .execute(connection)
         .await?;
@@ -241,10 +247,17 @@ async fn write_cases(
             state.cases.keys().filter_map(move |tag| Some((tag.to_vec(), one.id, status(tag)?)))
         })
         .collect();
+    let tags: Vec<Vec<u8>> = rows.iter().map(|row| row.0.clone()).collect();
+    let old: Vec<Uuid> = folded.iter().filter(|(one, _)| !one.is_new).map(|(one, _)| one.id).collect();
+    if !old.is_empty() {
+        // One of which nothing is said any more, because all of it was withdrawn.
+        sqlx::query!("delete from cases where subject = any($1) and tag <> all($2)", &old, &tags)
+            .execute(&mut *connection)
+            .await?;
+    }
     if rows.is_empty() {
         return Ok(());
     }
-    let tags: Vec<Vec<u8>> = rows.iter().map(|row| row.0.clone()).collect();
     let subjects: Vec<Uuid> = rows.iter().map(|row| row.1).collect();
     let statuses: Vec<String> = rows.into_iter().map(|row| row.2).collect();
     sqlx::query!(

@@ -1,0 +1,57 @@
+//! Messages of the gateway's own: reminders and decisions. They are stored like any message, under the home party's name.
+
+use super::Gateway;
+use crate::{
+    schema::catalogue::MessageType,
+    store::journal::{Intent, Links, Outcome, SubjectKind},
+};
+use serde_json::Value;
+
+/// An applied message of a type on a corridor, which tells nobody, asserts nothing and belongs nowhere yet.
+pub(super) fn intent(
+    gateway: &Gateway,
+    message: &MessageType,
+    corridor: &str,
+    authority: &str,
+    tag: [u8; 16],
+    event: &Value,
+) -> Intent {
+    let home = gateway.parties.home.code();
+    let bytes = event.to_string().into_bytes();
+    let partner = gateway.parties.party(corridor);
+    Intent {
+        id: gateway.id(),
+        party: home.to_owned(),
+        client: "gateway".to_owned(),
+        corridor: corridor.to_owned(),
+        type_name: message.name.clone(),
+        authority: authority.to_owned(),
+        tag,
+        body_tag: gateway.journal.tokens.digest("body", &[&bytes]),
+        bytes,
+        canonical: None,
+        evidence: b"{}".to_vec(),
+        asserted_at: gateway.now(),
+        revision: None,
+        effects: Vec::new(),
+        links: None,
+        retention: message.retention.clone(),
+        terms: Vec::new(),
+        outcome: Outcome::Applied,
+        problem: None,
+        policy: gateway.policy(corridor),
+        assurance: partner.map_or("domestic", |partner| partner.profile.assurance.as_str()).to_owned(),
+        recipients: Vec::new(),
+        parties: vec![home.to_owned(), corridor.to_owned()],
+        urgency: message.urgency,
+        spends: Vec::new(),
+        token: None,
+        safety: false,
+        decision: None,
+    }
+}
+
+/// Where a message is that follows another, or is about one by its effects.
+pub(super) fn beside(follows: Option<[u8; 16]>) -> Links {
+    Links { kind: SubjectKind::Placement, pairwise: None, worker: None, follows, links: Vec::new(), identifies: false }
+}

@@ -1,0 +1,67 @@
+//! What is awaited for a placement, and everything that a person must look at.
+
+use super::{Inquiry, Outcome, reading, rfc3339};
+use crate::{
+    schema::catalogue::Class,
+    store::{
+        clocks::{self, ClockRow, WorkItem},
+        query::PlacementRow,
+    },
+};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+impl Inquiry<'_> {
+    /// Clocks that run, with who is waited for.
+    pub(super) async fn deadlines(&self, row: &PlacementRow, now: OffsetDateTime) -> Outcome<Value> {
+        let clocks = clocks::clocks(&self.gateway.journal.channel, row.id).await.map_err(|fault| self.away(&fault))?;
+        Ok(clocks.iter().filter_map(|clock| self.clock(clock, now)).collect())
+    }
+
+    fn clock(&self, clock: &ClockRow, now: OffsetDateTime) -> Option<Value> {
+        let schemas = &self.gateway.schemas;
+        let entry = schemas.clocks.iter().find(|one| one.name == clock.name)?;
+        let types = schemas.messages().filter(|one| one.code == entry.waits_for);
+        let mut senders: Vec<&str> = types.flat_map(|one| &one.senders).map(String::as_str).collect();
+        senders.sort_unstable();
+        senders.dedup();
+        let safety = schemas.messages().any(|one| one.code == entry.code && one.safety);
+        if safety && self.purpose.class < Class::S3 {
+            return None;
+        }
+        Some(
+            json!({"clock": clock.name, "waits_for": entry.waits_for, "from": senders, "since": rfc3339(clock.started_at),
+            "due_at": rfc3339(clock.due_at), "alarm_at": rfc3339(clock.alarm_at), "overdue": clock.due_at < now,
+            "exception": (clock.alarm_at <= now).then_some(&entry.exception)}),
+        )
+    }
+
+    /// Open work items, oldest first: which exception, whose work, since when.
+    ///
+    /// # Errors
+    /// `purpose-missing`; `service-unavailable`.
+    pub async fn work_items(&self, corridor: Option<&str>, kind: Option<&str>, limit: i64) -> Outcome<Vec<Value>> {
+        self.persons()?;
+        self.bulk()?;
+        let now = self.gateway.now();
+        let pool = &self.gateway.journal.channel;
+        let items = clocks::work_items(pool, corridor, kind, &reading(self.gateway), limit).await;
+        let items = items.map_err(|fault| self.away(&fault))?;
+        let schemas = &self.gateway.schemas;
+        let one = |item: &WorkItem| {
+            let clock = item.clock.as_ref().and_then(|name| schemas.clocks.iter().find(|clock| clock.name == *name));
+            let entry = schemas.exceptions.iter().find(|entry| entry.kind == item.kind);
+            json!({"placement": item.subject, "corridor": item.corridor, "exception": item.kind, "clock": item.clock,
+                "owner": clock.map(|clock| &clock.owner).or(entry.map(|entry| &entry.owner)),
+                "opened_at": rfc3339(item.opened_at), "age_s": (now - item.opened_at).whole_seconds().max(0)})
+        };
+        let shown = |item: &&WorkItem| {
+            let clock = item.clock.as_ref().and_then(|name| schemas.clocks.iter().find(|clock| clock.name == *name));
+            let safety = clock.is_some_and(|clock| schemas.messages().any(|one| one.code == clock.code && one.safety));
+            !safety || self.purpose.class >= Class::S3
+        };
+        let listed: Vec<Value> = items.iter().filter(shown).map(one).collect();
+        self.disclose(&[], &["exceptions"]).await?;
+        Ok(listed)
+    }
+}
