@@ -17,7 +17,8 @@
 //!    `it::samples::every_sample_makes_its_first_exchange…`; countersigning by the partner is not built yet.)
 //! 6. **The ledger holds nothing that names a person.** Destroying a person's keys leaves every proof whole.
 //!    (`it::ministry::an_erased_person…`)
-//! 7. **A party is data.** `src/` names no country, authority or identifier kind. (`it::rooms::no_party_is_named…`)
+//! 7. **A party is data.** `src/` names no country, authority or identifier kind; the test reads all but `sandbox` and unit tests,
+//!    which load the shipped folders by code. (`it::rooms::no_party_is_named…`)
 //! 8. **One owner per field, one reason per look.** The fold keeps a non-owner's differing value as a claim; each look states a
 //!    purpose and becomes a leaf; what stays home never leaves, and nothing goes out about who is at risk.
 //!    (`it::refusals::anothers_field…`, `it::ministry::an_officer_finds…`, `it::outbound::what_stays_home…`,

@@ -49,8 +49,8 @@ fn feasts_of_the_moon_are_where_the_published_table_puts_them_or_a_day_beside() 
 
 #[test]
 fn holidays_that_move_are_marked_and_fixed_ones_are_not() {
-    let indonesia = calendar("id");
-    let expected = |day| indonesia.holidays_on(day, None).map(|holiday| holiday.expected).collect::<Vec<_>>();
+    let home = calendar("id");
+    let expected = |day| home.holidays_on(day, None).map(|holiday| holiday.expected).collect::<Vec<_>>();
     assert_eq!(expected(date!(2027 - 03 - 10)), [true]);
     assert_eq!(expected(date!(2027 - 08 - 17)), [false]);
     assert_eq!(expected(date!(2027 - 08 - 18)), [] as [bool; 0]);
@@ -58,14 +58,14 @@ fn holidays_that_move_are_marked_and_fixed_ones_are_not() {
 
 #[test]
 fn regions_have_their_own_weekend_zone_and_holidays() {
-    let (indonesia, malaysia) = (calendar("id"), calendar("my"));
-    let zone = |region| indonesia.zone(region);
+    let (home, other) = (calendar("id"), calendar("my"));
+    let zone = |region| home.zone(region);
     assert_eq!(
         [zone(None), zone(Some("ID-JK")), zone(Some("ID-BA")), zone(Some("ID-PA"))],
         [offset!(+7), offset!(+7), offset!(+8), offset!(+9)]
     );
-    assert_eq!(indonesia.zones().len(), 3);
-    let works = |region, day| malaysia.workdays(region).is_working(day);
+    assert_eq!(home.zones().len(), 3);
+    let works = |region, day| other.workdays(region).is_working(day);
     let (friday, sunday) = (date!(2027 - 01 - 15), date!(2027 - 01 - 17));
     assert!(works(Some("MY-14"), friday) && !works(Some("MY-14"), sunday));
     assert!(!works(Some("MY-03"), friday) && works(Some("MY-03"), sunday));
