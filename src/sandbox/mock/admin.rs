@@ -25,14 +25,19 @@ struct Admin {
 type Shared = State<Arc<Admin>>;
 
 /// Serves the admin port of `mock`, which pushes as `gateway`, until `stop` changes.
-pub fn serve(mock: Arc<Mock>, gateway: Option<System>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+pub fn serve(mock: Arc<Mock>, gateway: Option<System>, listener: TcpListener, stop: watch::Receiver<bool>) {
     let routes = Router::new()
         .route("/admin/faults", get(faults).put(set_faults))
         .route("/admin/told", get(told))
         .route("/admin/push", post(push))
         .route("/admin/publish", post(publish))
-        .with_state(Arc::new(Admin { mock, gateway }))
-        .layer(middleware::from_fn(loopback_only));
+        .with_state(Arc::new(Admin { mock, gateway }));
+    serve_loopback(routes, listener, stop);
+}
+
+/// Serves `routes` to loopback names only, until `stop` changes.
+pub(in crate::sandbox) fn serve_loopback(routes: Router, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    let routes = routes.layer(middleware::from_fn(loopback_only));
     tokio::spawn(async move {
         let ended = async move { drop(stop.wait_for(|stop| *stop).await) };
         tokio::select! {
@@ -43,7 +48,7 @@ pub fn serve(mock: Arc<Mock>, gateway: Option<System>, listener: TcpListener, mu
 }
 
 /// Refuses requests that a name other than loopback's led here (a page of another site, by DNS rebinding).
-pub(in crate::sandbox) async fn loopback_only(request: Request, next: Next) -> Response {
+async fn loopback_only(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     if matches!(name, "127.0.0.1" | "localhost" | "[::1]") {

@@ -4,13 +4,12 @@
 //! the catalogue's example.
 
 use super::{MockGateway, book::Arrival, page};
-use crate::sandbox::mock::admin::loopback_only;
+use crate::sandbox::mock::admin::serve_loopback;
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{Path, Query, State},
     http::{HeaderValue, StatusCode, header},
-    middleware,
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
@@ -28,20 +27,13 @@ struct Addressee {
 }
 
 /// Serves the admin port until `stop` changes.
-pub fn serve(gateway: Arc<MockGateway>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+pub fn serve(gateway: Arc<MockGateway>, listener: TcpListener, stop: watch::Receiver<bool>) {
     let routes = Router::new()
         .route("/", get(shown))
         .route("/admin/arrivals", get(arrivals))
         .route("/admin/trigger/{code}", post(trigger))
-        .with_state(gateway)
-        .layer(middleware::from_fn(loopback_only));
-    tokio::spawn(async move {
-        let ended = async move { drop(stop.wait_for(|stop| *stop).await) };
-        tokio::select! {
-            _ = axum::serve(listener, routes) => {}
-            () = ended => {}
-        }
-    });
+        .with_state(gateway);
+    serve_loopback(routes, listener, stop);
 }
 
 async fn shown(State(gateway): Shared) -> Response {
