@@ -3,7 +3,7 @@
 
 use super::{Answer, Intent, Journal, Outcome, plan::Plan, subjects::Subjects};
 use crate::{
-    domain::clock::uuid_v7,
+    domain::{clock::uuid_v7, facts::Effect},
     ledger::{
         entry::{Entry, EntryKind},
         receipt::Receipt,
@@ -36,7 +36,7 @@ enum KnownAt {
 
 pub(super) async fn run(journal: &Journal, intents: &[Intent]) -> Result<Vec<Answer>, StoreFault> {
     let now = journal.clock.now();
-    let mut transaction = journal.writing.begin().await?;
+    let mut transaction = journal.writing.begin_with(begin(intents)).await?;
     let connection = &mut *transaction;
     let barred = barred(connection, intents).await?;
     let unspent = spend(connection, intents).await?;
@@ -72,6 +72,17 @@ pub(super) async fn run(journal: &Journal, intents: &[Intent]) -> Result<Vec<Ans
     transaction.commit().await?;
     // Durable from here. If we die before answering, the sender repeats and gets this same receipt.
     answers(journal, intents, &plans, &logged, &subjects).await
+}
+
+/// A withdrawal may come before what it withdraws, and then shares nothing with it that could be locked: no transaction that may
+/// bring the one runs beside one that brings the other.
+fn begin(intents: &[Intent]) -> &'static str {
+    let withdraws = |intent: &Intent| intent.effects.iter().any(|one| matches!(one, Effect::Invalidate { .. }));
+    if intents.iter().any(withdraws) {
+        "begin; select pg_advisory_xact_lock(7)"
+    } else {
+        "begin; select pg_advisory_xact_lock_shared(7)"
+    }
 }
 
 /// Who may not act at this moment.
