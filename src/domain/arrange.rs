@@ -10,7 +10,7 @@
 
 use super::{
     facts::{Assertion, Effect, FactKind, Link, Reach},
-    fold::Standing,
+    standing::Standing,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
@@ -34,6 +34,8 @@ pub struct Worker {
     pub placements: Vec<Placement>,
     /// Whether another person claims one of the same identifiers.
     pub contested: bool,
+    /// Whether something was withdrawn by which a death is hers, and waits for a second officer.
+    pub awaits_second_officer: bool,
 }
 
 /// A placement's messages.
@@ -61,10 +63,43 @@ struct Group {
 }
 
 /// Arranges a set of messages, each of another tag.
+///
+/// What was withdrawn or replaced links nothing any more, unless a death would thereby come to lie elsewhere: then it goes on to
+/// link until two officers stand by that.
 pub fn arrange(said: &[Assertion]) -> Arranged {
     let standing = Standing::of(said);
+    let arranged = arrange_by(said, |one| standing.in_force(one));
+    let dies = |one: &Assertion| standing.in_force(one) && one.asserts(FactKind::Death);
+    if !said.iter().any(|one| standing.is_unconfirmed(one)) || !said.iter().any(dies) {
+        return arranged;
+    }
+    let mut kept = arrange_by(said, |one| standing.in_force(one) || standing.is_unconfirmed(one));
+    let beside = |arranged: &Arranged, death: usize| {
+        let place = arranged.placements().find(|one| one.members.contains(&death));
+        let others = place.into_iter().flat_map(|one| &one.members).copied();
+        others.filter(|n| standing.in_force(&said[*n])).collect::<BTreeSet<usize>>()
+    };
+    let deaths = (0..said.len()).filter(|n| dies(&said[*n]));
+    let moved: BTreeSet<usize> = deaths.filter(|n| beside(&arranged, *n) != beside(&kept, *n)).collect();
+    if moved.is_empty() {
+        return arranged;
+    }
+    for worker in &mut kept.workers {
+        worker.awaits_second_officer =
+            worker.placements.iter().any(|one| one.members.iter().any(|n| moved.contains(n)));
+    }
+    kept
+}
+
+impl Arranged {
+    fn placements(&self) -> impl Iterator<Item = &Placement> {
+        self.workers.iter().flat_map(|worker| &worker.placements)
+    }
+}
+
+fn arrange_by(said: &[Assertion], speaks: impl Fn(&Assertion) -> bool) -> Arranged {
     let all = || (0..said.len()).filter(|n| about(&said[*n]).is_none());
-    let (speaking, silent): (Vec<usize>, Vec<usize>) = all().partition(|n| standing.in_force(&said[*n]));
+    let (speaking, silent): (Vec<usize>, Vec<usize>) = all().partition(|n| speaks(&said[*n]));
     let mut arranged = Arranged { workers: workers(said, &speaking), loose: Vec::new() };
     // What was withdrawn or waits for a person links nothing; it is shown where it leads.
     let mut withdrawn = Vec::new();
@@ -174,7 +209,7 @@ impl Sets {
 fn about(one: &Assertion) -> Option<&Token> {
     one.effects.iter().find_map(|effect| match effect {
         Effect::Invalidate { target } | Effect::Approve { target, .. } => Some(target),
-        Effect::Status { .. } | Effect::Field { .. } => None,
+        Effect::Status { .. } | Effect::Field { .. } | Effect::Correct { .. } => None,
     })
 }
 
@@ -292,7 +327,7 @@ fn worker(said: &[Assertion], groups: &[Group], own: &[usize], contested: bool) 
         placements[at].over = placements[at].over.max(over(said, &group.members));
         placements[at].members.extend(&group.members);
     }
-    Worker { placements, contested }
+    Worker { placements, contested, awaits_second_officer: false }
 }
 
 /// The placement that ran at an instant: registered last before it and not over; else the next to be registered; else the

@@ -189,6 +189,54 @@ fn the_death_of_the_wrong_twin_is_undone_by_a_withdrawal_and_two_officers() {
     assert_eq!(stages(&said), [[Stage::Registered]]);
 }
 
+#[test]
+fn a_withdrawn_link_moves_a_death_only_with_two_officers() {
+    let registered = registers(1, 0, &[reference(1), passport(1), nik(1)]);
+    let permit = says(2, 1, FactKind::Permit, "ISSUED", &[passport(1), passport(7)]);
+    let death = says(3, 2, FactKind::Death, "DECEASED", &[passport(7)]);
+    let undo = about_message(4, 3, Effect::Invalidate { target: [2; 16] });
+    let by = |n: u8, officer: u8| about_message(n, 3, Effect::Approve { target: [4; 16], officer: [officer; 16] });
+    let mut said = vec![undo, registered, permit, death];
+    assert_eq!(stages(&said), [[Stage::Deceased]]);
+    let arranged = arrange(&said);
+    assert!(arranged.workers[0].awaits_second_officer);
+    assert_eq!(arranged.workers[0].placements[0].members, [0, 1, 2, 3], "the withdrawal is shown where it would act");
+    said.push(by(5, 1));
+    assert_eq!(stages(&said), [[Stage::Deceased]], "one officer is not two");
+    said.push(by(6, 2));
+    // The withdrawn permit leads to both by then, and so to neither.
+    let mut found = stages(&said);
+    found.sort();
+    assert_eq!(found, [[Stage::None], [Stage::Registered], [Stage::Deceased]]);
+    assert!(!arrange(&said).workers.iter().any(|worker| worker.awaits_second_officer));
+}
+
+#[test]
+fn a_withdrawal_that_moves_no_death_takes_effect_at_once() {
+    let said = [
+        registers(1, 0, &[reference(1), passport(1), nik(1)]),
+        says(2, 1, FactKind::Permit, "ISSUED", &[passport(1), passport(7)]),
+        says(3, 2, FactKind::Death, "DECEASED", &[passport(1)]),
+        about_message(4, 3, Effect::Invalidate { target: [2; 16] }),
+    ];
+    assert!(!arrange(&said).workers.iter().any(|worker| worker.awaits_second_officer));
+    assert_eq!(stages(&said), [[Stage::Deceased]]);
+}
+
+#[test]
+fn a_correction_of_the_passport_takes_the_first_version_from_the_wrong_person() {
+    let first = says(3, 2, FactKind::Entry, "ARRIVED", &[passport(1)]);
+    let mut second = says(4, 3, FactKind::Entry, "ARRIVED", &[passport(2)]);
+    second.effects.push(Effect::Correct { target: [3; 16] });
+    let said = [
+        registers(1, 0, &[reference(1), passport(1), nik(1)]),
+        registers(2, 0, &[reference(2), passport(2), nik(2)]),
+        first,
+        second,
+    ];
+    assert_eq!(stages(&said), [[Stage::Registered], [Stage::Arrived]]);
+}
+
 fn message() -> impl Strategy<Value = Assertion> {
     let kinds = [
         (FactKind::Registered, "REGISTERED"),
@@ -198,7 +246,7 @@ fn message() -> impl Strategy<Value = Assertion> {
         (FactKind::Death, "DECEASED"),
     ];
     let links = prop::collection::vec((0..4u8, 1..4u8), 0..3);
-    (0..kinds.len(), 0..40i64, links, any::<bool>(), 0..8u8, 1..30u8).prop_map(
+    (0..kinds.len(), 0..40i64, links, any::<bool>(), 0..9u8, 1..30u8).prop_map(
         move |(kind, hour, links, held, word, target)| {
             let reach = |(reach, n): (u8, u8)| {
                 link([Reach::Placement, Reach::Worker, Reach::Person, Reach::Case][usize::from(reach)], n)
@@ -208,6 +256,7 @@ fn message() -> impl Strategy<Value = Assertion> {
             one.held = held && word < 3;
             match word {
                 6 => one.effects = vec![Effect::Invalidate { target: [target; 16] }],
+                8 => one.effects.push(Effect::Correct { target: [target; 16] }),
                 7 => one.effects = vec![Effect::Approve { target: [target; 16], officer: [target % 3; 16] }],
                 _ => {}
             }
@@ -257,5 +306,30 @@ proptest! {
             let people: BTreeSet<_> = worker.placements.iter().filter_map(in_force).collect();
             prop_assert!(people.len() <= 1, "{:?}", people);
         }
+    }
+
+    #[test]
+    fn no_withdrawal_without_two_officers_moves_a_death(
+        said in prop::collection::vec(message(), 0..24).prop_map(numbered)
+    ) {
+        let withdraws = |one: &Assertion| one.effects.iter().any(|e| matches!(e, Effect::Invalidate { .. } | Effect::Correct { .. }));
+        let tags: BTreeSet<Token> = said.iter().filter(|one| withdraws(one)).map(|one| one.tag).collect();
+        let confirms =
+            |one: &Assertion| one.effects.iter().any(|e| matches!(e, Effect::Approve { target, .. } if tags.contains(target)));
+        let with: Vec<Assertion> = said.into_iter().filter(|one| !confirms(one) && one.effects.iter().all(|e| !matches!(e, Effect::Correct { .. }))).collect();
+        let without: Vec<Assertion> = with.iter().filter(|one| !withdraws(one)).cloned().collect();
+        let standing = Standing::of(&with);
+        let counts: BTreeSet<Token> = with.iter().filter(|one| standing.in_force(one)).map(|one| one.tag).collect();
+        let deaths = |said: &[Assertion]| {
+            let arranged = arrange(said);
+            let tags = |one: &Placement| one.members.iter().map(|n| said[*n].tag).filter(|tag| counts.contains(tag)).collect();
+            let dead = |one: &&Placement| {
+                one.members.iter().any(|n| counts.contains(&said[*n].tag) && said[*n].asserts(FactKind::Death))
+            };
+            arranged.placements().filter(dead).map(tags).collect::<BTreeSet<BTreeSet<Token>>>()
+        };
+        let about = |tag: &Token| with.iter().any(|one| one.tag == *tag && about(one).is_some());
+        let bare = |sets: BTreeSet<BTreeSet<Token>>| sets.into_iter().map(|set| set.into_iter().filter(|tag| !about(tag)).collect()).collect::<BTreeSet<BTreeSet<Token>>>();
+        prop_assert_eq!(bare(deaths(&with)), bare(deaths(&without)));
     }
 }

@@ -132,7 +132,12 @@ pub enum Effect {
         /// Tag of the withdrawn message; it can only be one of the same author, whose name is part of the tag.
         target: [u8; 16],
     },
-    /// An officer stands by the message with this tag: a held one counts from then on, the withdrawal of a death needs two.
+    /// Takes the place of the message with this tag, sent under the same id with other content.
+    Correct {
+        /// Tag of the first message under that id.
+        target: [u8; 16],
+    },
+    /// An officer stands by the message with this tag: a held one counts from then on, what undoes a death needs two.
     Approve {
         /// Tag of the message.
         target: [u8; 16],
@@ -194,6 +199,14 @@ pub(super) type Rank<'a> = (i64, OffsetDateTime, &'a [u8; 32]);
 impl Assertion {
     pub(super) fn rank(&self) -> Rank<'_> {
         (self.revision.unwrap_or(i64::MIN), self.asserted_at, &self.digest)
+    }
+
+    /// The first message under the id that this one corrects.
+    pub(super) fn corrects(&self) -> Option<&[u8; 16]> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::Correct { target } => Some(target),
+            _ => None,
+        })
     }
 
     /// Whether it asserts a status of this kind.

@@ -2,16 +2,16 @@
 //!
 //! Duplicates, re-deliveries and any order give the same state. Among facts of one kind by their owner the greatest
 //! (revision, asserted-at, digest) wins, never the order of arrival. What another authority says of a kind or field that is
-//! not its own is ignored where it agrees and kept as a claim where it differs. Which assertions belong to which placement is
-//! for [`super::arrange`]; what depends on the day is for [`super::deadlines`].
+//! not its own is ignored where it agrees and kept as a claim where it differs. Which assertions count is for
+//! [`super::standing`], which belong to which placement for [`super::arrange`], what depends on the day for [`super::deadlines`].
 
-use super::facts::{Assertion, CaseStatus, Effect, Exception, FactKind, Stage, Stay, Welfare};
+use super::{
+    facts::{Assertion, CaseStatus, Effect, Exception, FactKind, Stage, Stay, Welfare},
+    standing::Standing,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
-
-/// Officers who must stand by the withdrawal of a death.
-const OFFICERS_TO_UNDO_A_DEATH: usize = 2;
 
 /// Where a winning or claimed value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,56 +103,6 @@ pub struct FoldRules {
     pub cut_over: Option<OffsetDateTime>,
 }
 
-/// What holds for a whole set of assertions, whichever placement they belong to: withdrawals, and whom officers stand by.
-#[derive(Debug, Default)]
-pub struct Standing<'a> {
-    withdrawn: BTreeSet<&'a [u8; 16]>,
-    approvals: BTreeMap<&'a [u8; 16], BTreeSet<&'a [u8; 16]>>,
-    waiting: BTreeSet<&'a [u8; 16]>,
-}
-
-impl<'a> Standing<'a> {
-    /// Looks through a set of assertions.
-    pub fn of(said: &'a [Assertion]) -> Self {
-        let mut standing = Self::default();
-        for effect in said.iter().flat_map(|one| &one.effects) {
-            if let Effect::Approve { target, officer } = effect {
-                standing.approvals.entry(target).or_default().insert(officer);
-            }
-        }
-        let deaths: BTreeSet<&[u8; 16]> =
-            said.iter().filter(|one| one.asserts(FactKind::Death)).map(|one| &one.tag).collect();
-        for by in said {
-            if !standing.counts(by) {
-                continue;
-            }
-            for effect in &by.effects {
-                let Effect::Invalidate { target } = effect else { continue };
-                if deaths.contains(target) && standing.approved_by(&by.tag) < OFFICERS_TO_UNDO_A_DEATH {
-                    standing.waiting.insert(target);
-                } else {
-                    standing.withdrawn.insert(target);
-                }
-            }
-        }
-        standing
-    }
-
-    /// Officers who stand by a message.
-    pub fn approved_by(&self, tag: &[u8; 16]) -> usize {
-        self.approvals.get(tag).map_or(0, BTreeSet::len)
-    }
-
-    fn counts(&self, one: &Assertion) -> bool {
-        !one.held || self.approved_by(&one.tag) > 0
-    }
-
-    /// Whether a message's facts count.
-    pub fn in_force(&self, one: &Assertion) -> bool {
-        self.counts(one) && !self.withdrawn.contains(&one.tag)
-    }
-}
-
 fn source(assertion: &Assertion) -> Source {
     Source { message: assertion.message, authority: assertion.authority.clone(), asserted_at: assertion.asserted_at }
 }
@@ -203,7 +153,7 @@ pub fn fold_among<'a>(
     let mut heard_at = None;
     let mut waits = false;
     for by in said {
-        waits |= standing.waiting.contains(&by.tag);
+        waits |= standing.is_waiting(by);
         if !standing.in_force(by) || !seen.insert((&by.tag, &by.digest)) {
             continue;
         }
@@ -220,7 +170,7 @@ pub fn fold_among<'a>(
                 Effect::Field { path, digest, owner } => {
                     paths.entry(*path).or_default().push(Said { by, value: digest, owner: *owner });
                 }
-                Effect::Invalidate { .. } | Effect::Approve { .. } => {}
+                Effect::Invalidate { .. } | Effect::Approve { .. } | Effect::Correct { .. } => {}
             }
         }
     }

@@ -11,4 +11,5 @@ pub mod identifiers;
 pub mod money;
 pub mod names;
 pub mod rules;
+pub mod standing;
 pub mod workdays;

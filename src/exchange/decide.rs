@@ -69,8 +69,8 @@ pub async fn decide(
     if !target.filed || !(shielded || withdraws || target.outcome == "held") {
         return Err(refuse(ProblemKind::MalformedRequest, "nothing-to-decide"));
     }
-    // For a held message one officer is enough, so the first decision stands.
-    let one_is_enough = target.outcome == "held" && !shielded;
+    // For a held message one officer is enough, so the first decision stands; a correction may undo a death, which needs two.
+    let one_is_enough = target.outcome == "held" && !shielded && !target.corrects;
     if one_is_enough && messages::decided_by_another(pool, verdict.message, &officer.name).await.map_err(away)? {
         return Err(refuse(ProblemKind::DuplicateIdOtherBytes, "decided-before"));
     }

@@ -115,6 +115,7 @@ pub async fn take(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Sp
 /// unless it carries a revision.
 fn as_correction(gateway: &Gateway, mut intent: Intent) -> Intent {
     intent.id = gateway.id();
+    intent.effects.push(Effect::Correct { target: intent.tag });
     intent.tag = gateway.journal.tokens.token("correction", &[&intent.tag, &intent.body_tag]);
     intent.spends = Vec::new();
     if intent.outcome == Outcome::Applied && intent.revision.is_none() {

@@ -13,8 +13,9 @@ use crate::{
     domain::{
         arrange::arrange,
         facts::{Assertion, FactKind},
-        fold::{Standing, State, fold_among, registration_before},
+        fold::{State, fold_among, registration_before},
         names,
+        standing::Standing,
     },
     message::{
         event::Attributes,

@@ -8,6 +8,7 @@ const FIELD: u8 = 1;
 const INVALIDATE: u8 = 2;
 const CASE_STATUS: u8 = 3;
 const APPROVE: u8 = 4;
+const CORRECT: u8 = 5;
 
 pub(super) fn pack(effects: &[Effect]) -> Vec<u8> {
     let mut out = Vec::with_capacity(effects.len() * 24);
@@ -38,6 +39,10 @@ pub(super) fn pack(effects: &[Effect]) -> Vec<u8> {
             }
             Effect::Invalidate { target } => {
                 out.push(INVALIDATE);
+                out.extend_from_slice(target);
+            }
+            Effect::Correct { target } => {
+                out.push(CORRECT);
                 out.extend_from_slice(target);
             }
             Effect::Approve { target, officer } => {
@@ -83,6 +88,7 @@ pub(super) fn unpack(mut bytes: &[u8]) -> Option<Vec<Effect>> {
                 Effect::Field { path, digest: take(&mut bytes)?, owner: owner == 1 }
             }
             INVALIDATE => Effect::Invalidate { target: take(&mut bytes)? },
+            CORRECT => Effect::Correct { target: take(&mut bytes)? },
             APPROVE => Effect::Approve { target: take(&mut bytes)?, officer: take(&mut bytes)? },
             _ => return None,
         });
@@ -138,6 +144,7 @@ mod tests {
             Effect::Approve { target: [1; 16], officer: [2; 16] },
             Effect::Field { path: 513, digest: [7; 16], owner: true },
             Effect::Invalidate { target: [9; 16] },
+            Effect::Correct { target: [8; 16] },
         ];
         let bytes = pack(&effects);
         assert_eq!(unpack(&bytes), Some(effects));

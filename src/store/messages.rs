@@ -1,7 +1,10 @@
 //! Reading stored messages: their status, and their content while their key exists.
 
-use super::{StoreFault, vault_keys};
-use crate::vault::{KeyEncryption, Place};
+use super::{StoreFault, effects, vault_keys};
+use crate::{
+    domain::facts::Effect,
+    vault::{KeyEncryption, Place},
+};
 use sqlx::PgPool;
 use std::collections::HashMap;
 use time::OffsetDateTime;
@@ -202,6 +205,8 @@ pub struct ToDecide {
     pub outcome: String,
     /// Whether it belongs to a dossier: only such a message can be decided on.
     pub filed: bool,
+    /// Whether it corrects another under the same id.
+    pub corrects: bool,
 }
 
 /// Whether another officer decided about a message before.
@@ -224,13 +229,15 @@ pub async fn decided_by_another(pool: &PgPool, target: Uuid, officer: &str) -> R
 /// [`StoreFault::Database`].
 pub async fn to_decide(pool: &PgPool, id: Uuid) -> Result<Option<ToDecide>, StoreFault> {
     let row = sqlx::query!(
-        r#"select tag, party, corridor, type, outcome, dossier is not null as "filed!" from messages where id = $1"#,
+        r#"select tag, party, corridor, type, outcome, effects, dossier is not null as "filed!" from messages where id = $1"#,
         id
     );
     let Some(row) = row.fetch_optional(pool).await? else { return Ok(None) };
-    let bad = || StoreFault::BadRow { table: "messages", column: "tag", row: id.to_string() };
+    let bad = |column| StoreFault::BadRow { table: "messages", column, row: id.to_string() };
+    let effects = effects::unpack(&row.effects).ok_or_else(|| bad("effects"))?;
     Ok(Some(ToDecide {
-        tag: row.tag.try_into().map_err(|_| bad())?,
+        corrects: effects.iter().any(|effect| matches!(effect, Effect::Correct { .. })),
+        tag: row.tag.try_into().map_err(|_| bad("tag"))?,
         party: row.party,
         corridor: row.corridor,
         type_name: row.r#type,

@@ -308,8 +308,10 @@ pub async fn waiting_for_a_person(
         r#"select m.id, m.party, m.authority, m.corridor, m.type as type_name, m.subject, m.asserted_at, m.received_at, m.problem
            from messages m
            where (m.outcome = 'held' and not exists (select from decisions d where d.target = m.id))
-              or (m.type = any($1) and m.outcome = 'applied' and m.subject in (
-                   select id from subjects where 'AWAITS_SECOND_OFFICER' = any(exceptions)))
+              or (m.type = any($1) and m.outcome = 'applied' and (m.subject is null or m.subject in (
+                   select id from subjects where 'AWAITS_SECOND_OFFICER' = any(exceptions))))
+              or (m.outcome = 'held' and m.subject in (select id from subjects where 'AWAITS_SECOND_OFFICER' = any(exceptions))
+                   and (select count(*) from decisions d where d.target = m.id and d.verdict = 'ACCEPTED') = 1)
            order by m.received_at desc limit $2"#,
         withdrawals,
         limit

@@ -12,11 +12,12 @@ use onechannel::{
     sandbox::system::System,
     store::{
         deliveries as store_deliveries,
-        journal::{Answer, Decision, Intent, Journal, Outcome},
+        journal::{Answer, Decision, Intent, Journal, JournalHandle, Outcome},
         messages,
     },
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 use time::Duration;
 use uuid::Uuid;
 
@@ -257,6 +258,54 @@ async fn store(journal: &Journal, one: Intent) -> Option<String> {
         Some(Answer::Stored { pairwise, .. }) => pairwise,
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_and_what_it_withdraws_always_meet() {
+    let databases = Databases::fresh().await;
+    let instances =
+        [JournalHandle::start(Arc::new(journal(&databases))), JournalHandle::start(Arc::new(journal(&databases)))];
+    let mut load = tokio::task::JoinSet::new();
+    for n in 0..100 {
+        let mut arrived = says(&format!("m-{n}"), 1, vec![status(FactKind::Entry, "ARRIVED")], vec![]);
+        arrived.links.as_mut().unwrap().links = vec![names(Reach::Worker, [n; 16])];
+        let withdrawn = says(&format!("x-{n}"), 2, vec![Effect::Invalidate { target: arrived.tag }], vec![]);
+        for (instance, one) in instances.iter().zip([arrived, withdrawn]) {
+            let instance = instance.clone();
+            load.spawn(async move { instance.submit(one).await.map(|_| ()) });
+        }
+    }
+    while let Some(done) = load.join_next().await {
+        done.unwrap().unwrap();
+    }
+    let left = "select count(*) from subjects where kind = 'placement' and stage <> 'NONE'";
+    let left: i64 = sqlx::query_scalar(left).fetch_one(&databases.owner).await.unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_withdrawal_takes_a_correction_under_the_same_id_with_it_and_one_that_meets_nothing_is_shown() {
+    let databases = Databases::fresh().await;
+    let journal = journal(&databases);
+    let passport = |n: u8| vec![names(Reach::Worker, [n; 16])];
+    let arrived = says("m-1", 1, vec![status(FactKind::Entry, "ARRIVED")], passport(7));
+    let tag = arrived.tag;
+    let effects = vec![status(FactKind::Entry, "ARRIVED"), Effect::Correct { target: tag }];
+    let corrected = says("m-1-again", 2, effects, passport(8));
+    store(&journal, arrived).await;
+    store(&journal, corrected).await;
+    let placements = "select stage from subjects where kind = 'placement' and merged_into is null order by stage";
+    let stages = || async { sqlx::query_scalar::<_, String>(placements).fetch_all(&databases.owner).await.unwrap() };
+    assert_eq!(stages().await, ["ARRIVED", "NONE"], "the first version says nothing any more");
+    let missed = says("x-0", 3, vec![Effect::Invalidate { target: [9; 16] }], vec![]);
+    match journal.store(&[missed]).await.unwrap().pop() {
+        Some(Answer::Stored { outcome: Outcome::Applied, problem: Some(problem), .. }) => {
+            assert!(problem.contains("target-unknown"), "{problem}");
+        }
+        other => panic!("{other:?}"),
+    }
+    store(&journal, says("x-1", 3, vec![Effect::Invalidate { target: tag }], vec![])).await;
+    assert_eq!(stages().await, ["NONE", "NONE"]);
 }
 
 #[tokio::test]

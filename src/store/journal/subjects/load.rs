@@ -1,6 +1,6 @@
 //! Reading and locking the dossiers that a batch may touch.
 
-use super::{Dossier, Filed, Subject, Subjects, WORKER, targets};
+use super::{Dossier, Filed, Subject, Subjects, WORKER, corrected, targets};
 use crate::{
     domain::facts::Assertion,
     store::{
@@ -36,7 +36,11 @@ impl Subjects {
             new_tokens: Vec::new(),
             placed: HashMap::new(),
         };
-        let wanted: Vec<Vec<u8>> = intents.iter().flat_map(targets).map(|tag| tag.to_vec()).collect();
+        let wanted: Vec<Vec<u8>> = intents
+            .iter()
+            .flat_map(|intent| targets(intent).chain(corrected(intent)))
+            .map(|tag| tag.to_vec())
+            .collect();
         if !wanted.is_empty() {
             let rows = sqlx::query!(
                 r#"select tag, dossier as "dossier!" from messages where tag = any($1) and dossier is not null"#,

@@ -6,14 +6,20 @@ mod load;
 mod write;
 
 use super::{Intent, Journal, Links, Outcome, SubjectKind, plan::Plan};
-use crate::domain::{
-    arrange::{Arranged, Placement, arrange},
-    clock::uuid_v7,
-    deadlines::{Clock, running},
-    facts::{Assertion, Effect, Exception, Link, Reach},
-    fold::{FoldRules, Standing, State, fold_among},
-    identifiers::pairwise_id,
+use crate::{
+    domain::{
+        arrange::{Arranged, Placement, arrange},
+        clock::uuid_v7,
+        deadlines::{Clock, running},
+        facts::{Assertion, Effect, Exception, Link, Reach},
+        fold::{FoldRules, State, fold_among},
+        identifiers::pairwise_id,
+        standing::Standing,
+    },
+    message::problem::Fault,
+    schema::catalogue::Level,
 };
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -163,7 +169,15 @@ impl Subjects {
         found.extend(self.by_token.get(&intent.tag).map(|id| self.canonical(*id)));
         let targets = || targets(intent);
         let stored = |tag| self.by_tag.get(tag).or(self.by_token.get(tag));
-        found.extend(targets().filter_map(stored).map(|id| self.canonical(*id)));
+        found.extend(targets().chain(corrected(intent)).filter_map(stored).map(|id| self.canonical(*id)));
+        if intent
+            .effects
+            .iter()
+            .any(|one| matches!(one, Effect::Invalidate { target } if !self.by_tag.contains_key(target)))
+        {
+            let unknown = Fault::new("/data/invalidates/id", "target-unknown").param("level", Level::Soft.as_str());
+            problem = Some(beside(problem.as_deref(), &unknown));
+        }
         let id = self.unite(found, links, intent, journal, now);
         // Tags of stored messages are found by themselves; of one that has not come yet the token waits for it.
         let unseen = targets().filter(|tag| !self.by_tag.contains_key(*tag));
@@ -276,7 +290,14 @@ impl Subjects {
 /// The broken rule of an id that was never given.
 fn unknown_id(reach: Reach) -> String {
     let pointer = if reach == Reach::Worker { "/data/placement/worker" } else { "/data/placement/id" };
-    format!(r#"[{{"pointer":"{pointer}","rule":"unknown-id"}}]"#)
+    beside(None, &Fault::new(pointer, "unknown-id"))
+}
+
+/// A broken rule beside those that are on record.
+fn beside(problem: Option<&str>, fault: &Fault) -> String {
+    let mut faults: Vec<Value> = problem.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    faults.push(fault.to_record());
+    Value::Array(faults).to_string()
 }
 
 /// Messages that an intent is about: those that it withdraws, decides on or follows.
@@ -284,9 +305,17 @@ fn targets(intent: &Intent) -> impl Iterator<Item = &[u8; 16]> {
     let follows = intent.links.as_ref().and_then(|links| links.follows.as_ref());
     let about = intent.effects.iter().filter_map(|effect| match effect {
         Effect::Invalidate { target } | Effect::Approve { target, .. } => Some(target),
-        Effect::Status { .. } | Effect::Field { .. } => None,
+        Effect::Status { .. } | Effect::Field { .. } | Effect::Correct { .. } => None,
     });
     about.chain(follows)
+}
+
+/// The first message under the id that an intent corrects: looked at together with it.
+fn corrected(intent: &Intent) -> Option<&[u8; 16]> {
+    intent.effects.iter().find_map(|effect| match effect {
+        Effect::Correct { target } => Some(target),
+        _ => None,
+    })
 }
 
 impl Dossier {
@@ -299,16 +328,21 @@ impl Dossier {
         if self.kind != SubjectKind::Placement {
             let all: Vec<usize> = (0..self.said.len()).collect();
             let at = self.claim(self.kind.as_str(), &all, None, None, journal, now);
-            self.fold(at, &all, false, journal);
+            self.fold(at, &all, [], journal);
         }
         for worker in &arranged.workers {
             let all: Vec<usize> = worker.placements.iter().flat_map(|one| one.members.iter().copied()).collect();
             let first = worker.placements.iter().find_map(|one| one.registration);
             let of = self.claim(WORKER, &all, first, None, journal, now);
             let of = self.subjects[of].id;
+            let exceptions = [
+                (worker.contested, Exception::SamePassport),
+                (worker.awaits_second_officer, Exception::AwaitsSecondOfficer),
+            ];
+            let exceptions = || exceptions.into_iter().filter(|(open, _)| *open).map(|(_, exception)| exception);
             for Placement { members, registration, .. } in &worker.placements {
                 let at = self.claim(SubjectKind::Placement.as_str(), members, *registration, Some(of), journal, now);
-                self.fold(at, members, worker.contested, journal);
+                self.fold(at, members, exceptions(), journal);
             }
         }
         self.close_unclaimed();
@@ -389,14 +423,18 @@ impl Dossier {
         }
     }
 
-    /// Folds the messages of a row into its state, and files them there.
-    fn fold(&mut self, at: usize, members: &[usize], contested: bool, journal: &Journal) {
+    /// Folds the messages of a row into its state, with exceptions that follow from the dossier, and files them there.
+    fn fold(
+        &mut self,
+        at: usize,
+        members: &[usize],
+        exceptions: impl IntoIterator<Item = Exception>,
+        journal: &Journal,
+    ) {
         let rules = journal.rules_of(&self.corridor);
         let standing = Standing::of(&self.said);
         let mut state = fold_among(&standing, members.iter().map(|n| &self.said[*n]), &rules.fold);
-        if contested {
-            state.exceptions.insert(Exception::SamePassport);
-        }
+        state.exceptions.extend(exceptions);
         let clocks = match &rules.calendars {
             Some(calendars) => running(&state, &rules.clocks, calendars, rules.fold.cut_over),
             None => Vec::new(),
