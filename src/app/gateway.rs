@@ -165,7 +165,7 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
     }
     tasks.spawn(loops::housekeeping(gateway.clone(), stopped.clone()));
     tasks.spawn(loops::remind(gateway.clone(), stopped.clone()));
-    tasks.spawn(loops::count_quotas(gateway.clone(), stopped.clone()));
+    tasks.spawn(loops::look_at_limits(gateway.clone(), stopped.clone()));
     tasks.spawn(loops::reload_trust(gateway.clone(), stopped.clone()));
     let ministry = Arc::new(Ministry { gateway: gateway.clone(), issuer: officers(config, &gateway)? });
     for (address, routes) in [

@@ -6,7 +6,7 @@ use crate::{
     exchange::{
         Gateway, deadlines,
         deliver::{self, Pace},
-        poll, quotas,
+        limits, poll,
     },
     partner::{Client, profile::Poll},
     store::{access, journal::DOMESTIC},
@@ -20,7 +20,7 @@ const IDLE: Duration = Duration::from_millis(100);
 const RELOAD: Duration = Duration::from_secs(10);
 /// How often clocks are looked at.
 const REMIND: Duration = Duration::from_secs(5);
-/// How often quotas are counted.
+/// How often limits are looked at.
 const COUNT: Duration = Duration::from_secs(60);
 /// Pause after a fault.
 const AFTER_FAULT: Duration = Duration::from_secs(1);
@@ -47,11 +47,11 @@ pub(super) async fn remind(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool
     }
 }
 
-/// Counts quotas.
-pub(super) async fn count_quotas(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
+/// Looks at limits.
+pub(super) async fn look_at_limits(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
     loop {
-        if let Err(fault) = quotas::round(&gateway).await {
-            tracing::error!(%fault, "quotas could not be counted");
+        if let Err(fault) = limits::round(&gateway).await {
+            tracing::error!(%fault, "limits could not be looked at");
         }
         if !pause(&mut stop, COUNT).await {
             return;

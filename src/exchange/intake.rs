@@ -218,8 +218,9 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Sp
     let data = event.get("data").unwrap_or(&Value::Null);
     let text = |name: &str| event.get(name).and_then(Value::as_str).filter(|text| text.len() <= 200);
     let body_tag = tokens.digest("body", &[&item_bytes]);
+    let sender = sender(gateway, party, &caller.client().id);
     let tag = match (text("source"), text("id")) {
-        (Some(source), Some(id)) => tag(gateway, sender(gateway, party, &caller.client().id), source, id),
+        (Some(source), Some(id)) => tag(gateway, sender, source, id),
         _ => tokens.token("message without id", &[party.as_bytes(), &body_tag]),
     };
     let attributes = Attributes::of(&event);
@@ -244,7 +245,7 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Sp
         evidence: caller.evidence().to_vec(),
         asserted_at,
         revision: attributes.and_then(|a| a.revision),
-        effects: message.filter(|_| counts).map(|m| effects(gateway, m, party, &corridor, &event)).unwrap_or_default(),
+        effects: message.filter(|_| counts).map(|m| effects(gateway, m, sender, &corridor, &event)).unwrap_or_default(),
         links: message.filter(|_| counts).and_then(|m| links(gateway, m, party, &corridor, authority, data)),
         safety: message.is_some_and(|m| m.safety),
         decision: None,

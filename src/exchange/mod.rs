@@ -15,11 +15,11 @@ pub mod erase;
 pub mod evidence;
 pub mod inbox;
 pub mod intake;
+pub mod limits;
 pub mod mailbox;
 mod own;
 pub mod poll;
 pub mod query;
-pub mod quotas;
 pub mod tokens;
 
 use crate::{

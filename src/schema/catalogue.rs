@@ -6,6 +6,7 @@ use crate::domain::{
     workdays::Term,
 };
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Stands in a list of senders or recipients for every authority.
 pub const ANY: &str = "ANY";
@@ -97,9 +98,31 @@ pub struct MessageType {
     pub identifies: bool,
     /// Pointer to the id of the message that it withdraws.
     pub invalidates: Option<String>,
+    /// Where it says whom the home party limits.
+    pub limits: Option<Limits>,
     /// What it asserts.
     #[serde(default)]
     pub facts: Vec<Fact>,
+}
+
+/// Where a notice says how many may be placed, from when to when, with whom or where. A number that is not there is none.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Pointer to the notice's reference: of one reference the last message counts.
+    pub reference: String,
+    /// Pointer to its kind.
+    pub kind: String,
+    /// Pointer to its first day.
+    pub from: String,
+    /// Pointer to its last day; for good where there is none.
+    pub to: String,
+    /// Pointer to the number.
+    pub count: String,
+    /// Pointers to what it may name: contracts that say the same there are meant.
+    pub named: Vec<String>,
+    /// The exception of each kind; a kind without one lifts the notice.
+    pub exceptions: BTreeMap<String, String>,
 }
 
 impl MessageType {

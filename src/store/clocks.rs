@@ -162,20 +162,66 @@ pub async fn messages_of(pool: &PgPool, placements: &[Uuid], types: &[String]) -
     Ok(found.fetch_all(pool).await?)
 }
 
-/// Marks the placements of a corridor that are beyond a quota, and unmarks those that are not any more.
+/// Placements of a corridor whose contract waits for endorsement; they count as of `now`.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn mark_quota(pool: &PgPool, corridor: &str, beyond: &[Uuid], now: OffsetDateTime) -> Result<(), StoreFault> {
+pub async fn submitted(
+    pool: &PgPool,
+    corridor: &str,
+    now: OffsetDateTime,
+) -> Result<Vec<(Uuid, OffsetDateTime)>, StoreFault> {
+    let rows = sqlx::query_scalar!(
+        "select id from subjects
+         where kind = 'placement' and merged_into is null and corridor = $1 and stage = 'CONTRACT_SUBMITTED' order by id",
+        corridor
+    );
+    Ok(rows.fetch_all(pool).await?.into_iter().map(|id| (id, now)).collect())
+}
+
+/// Applied messages of a type that stand alone in a corridor, without those that one of `withdrawals` took back.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn notices(
+    pool: &PgPool,
+    corridor: &str,
+    type_name: &str,
+    withdrawals: &[String],
+) -> Result<Vec<Uuid>, StoreFault> {
+    let found = sqlx::query_scalar!(
+        "select m.id from messages m
+         where m.corridor = $1 and m.type = $2 and m.outcome = 'applied' and not exists (
+           select from link_keys k join messages x on x.dossier = k.dossier
+           where k.token = m.tag and x.type = any($3) and x.outcome = 'applied')",
+        corridor,
+        type_name,
+        withdrawals
+    );
+    Ok(found.fetch_all(pool).await?)
+}
+
+/// Marks the placements of a corridor that are beyond a limit, and unmarks those that are not any more.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn mark_limit(
+    pool: &PgPool,
+    corridor: &str,
+    exception: &str,
+    beyond: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<(), StoreFault> {
     sqlx::query!(
         "with closed as (
-           update exceptions e set closed_at = $3 from subjects s
-           where s.id = e.subject and s.corridor = $1 and e.kind = 'QUOTA' and e.closed_at is null and e.subject <> all ($2)
+           update exceptions e set closed_at = $4 from subjects s
+           where s.id = e.subject and s.corridor = $1 and e.kind = $2 and e.closed_at is null and e.subject <> all ($3)
          )
-         insert into exceptions (subject, kind, opened_at) select id, 'QUOTA', $3 from unnest($2::uuid[]) as t (id)
+         insert into exceptions (subject, kind, opened_at) select id, $2, $4 from unnest($3::uuid[]) as t (id)
          on conflict (subject, kind) do update set opened_at = excluded.opened_at, closed_at = null
            where exceptions.closed_at is not null",
         corridor,
+        exception,
         beyond,
         now
     )

@@ -144,6 +144,13 @@ async fn a_withdrawal_in_the_name_of_another_authority_withdraws_nothing() {
     });
     assert_eq!(kp2mi.send(&withdraws).await.unwrap().body["outcome"], "applied");
     assert_eq!(rows(&gateway).await, [("placement".into(), "MATCHED".into(), "IN_SHELTER".into())]);
+    // Its own system can.
+    let withdraws = event("message.invalidated.v1", "MISSION", |e| {
+        e["corridor"] = "my".into();
+        e["data"]["invalidates"]["id"] = assessed["id"].clone();
+    });
+    assert_eq!(mission.send(&withdraws).await.unwrap().body["outcome"], "applied");
+    assert_eq!(rows(&gateway).await, [("placement".into(), "MATCHED".into(), "UNCONFIRMED".into())]);
     gateway.stop_and_verify().await;
 }
 

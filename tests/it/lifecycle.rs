@@ -6,7 +6,7 @@ use crate::support::{
 };
 use http::{Method, StatusCode};
 use onechannel::{
-    exchange::{deadlines, quotas},
+    exchange::{deadlines, limits},
     sandbox::system::System,
 };
 use serde_json::{Value, json};
@@ -438,15 +438,72 @@ async fn endorsements_beyond_a_quota_become_work_items_on_those_that_came_last()
         decided["data"]["contract"] = json!({"reference": format!("K-{n}"), "decision": "ENDORSED"});
         sent(&mission, &decided).await;
     }
-    assert_eq!(quotas::round(&running).await.unwrap(), 1);
+    assert_eq!(limits::round(&running).await.unwrap(), 1);
     let desk = Desk::of(&gateway, MISSION);
     let (_, beyond) = desk.get("/api/v1/placements?exception=QUOTA", "PROTECTION_CASE").await;
     assert_eq!(beyond["placements"].as_array().unwrap().len(), 1, "{beyond}");
     assert_eq!(beyond["placements"][0]["id"], desk.placement("E0000002").await["id"]);
     let cancelled = told("placement.cancelled.v1", "P-LAB", 1, "E0000001", |e| e["data"]["closing"]["at"] = ago(1));
     sent(&my, &cancelled).await;
-    assert_eq!(quotas::round(&running).await.unwrap(), 0, "there is room again");
+    assert_eq!(limits::round(&running).await.unwrap(), 0, "there is room again");
     let (_, beyond) = desk.get("/api/v1/placements?exception=QUOTA", "PROTECTION_CASE").await;
     assert_eq!(beyond["placements"], json!([]));
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn who_is_suspended_by_a_notice_is_seen_until_it_is_lifted() {
+    let mut gateway = TestGateway::start().await;
+    let running = gateway.running.as_ref().unwrap().gateway.clone();
+    let (kp2mi, my) = (gateway.system("kp2mi-system"), gateway.system("my-gateway"));
+    let contract = |n: usize, employer: &str| {
+        told("contract.submitted.v1", "P-LAB", 50 - n as i64, &format!("E000000{n}"), |e| {
+            e["data"]["contract"]["reference"] = json!(format!("K-{n}"));
+            e["data"]["employer"]["identifier"]["value"] = json!(employer);
+            e["data"].as_object_mut().unwrap().remove("worker");
+        })
+    };
+    sent(&my, &contract(1, "800101-14-5566")).await;
+    sent(&my, &contract(2, "810202-14-5566")).await;
+    let agency = json!({"licence": "SIP3MI-0042", "name": "PT CONTOH SENTOSA"});
+    let mut by_agency = nominated(60, "E0000003", "H-3");
+    by_agency["data"]["agency"] = agency.clone();
+    sent(&kp2mi, &by_agency).await;
+    sent(&my, &contract(3, "820303-14-5566")).await;
+    let notice = |id: &str, hours: i64, kind: &str, names: Value| {
+        event("quota.notified.v1", "KP2MI", |e| {
+            (e["id"], e["time"]) = (json!(id), ago(hours));
+            e["data"] = json!({"notice": {"reference": id[..3], "kind": kind, "validFrom": "2026-01-01"}});
+            e["data"].as_object_mut().unwrap().extend(names.as_object().unwrap().clone());
+        })
+    };
+    let employer = json!({"employer": {"identifier": {"kind": "nric", "value": "800101145566"}, "kind": "HOUSEHOLD",
+        "name": "AHMAD BIN ALI"}});
+    sent(&kp2mi, &notice("N-1", 9, "SUSPENSION", employer.clone())).await;
+    sent(&kp2mi, &notice("N-2", 9, "BLACKLIST", json!({"agency": agency}))).await;
+    assert_eq!(limits::round(&running).await.unwrap(), 2);
+    let desk = Desk::of(&gateway, MISSION);
+    let suspended = || async {
+        let (_, found) = desk.get("/api/v1/placements?exception=SUSPENDED", "PROTECTION_CASE").await;
+        let mut ids: Vec<String> =
+            found["placements"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    let mut expected = Vec::new();
+    for passport in ["E0000001", "E0000003"] {
+        expected.push(desk.placement(passport).await["id"].as_str().unwrap().to_owned());
+    }
+    expected.sort();
+    assert_eq!(suspended().await, expected);
+    sent(&kp2mi, &notice("N-1-lifted", 1, "LIFTED", employer)).await;
+    assert_eq!(limits::round(&running).await.unwrap(), 1, "a notice is lifted under its reference");
+    let withdrawn = event("message.invalidated.v1", "KP2MI", |e| {
+        e["corridor"] = json!("my");
+        e["data"] = json!({"placement": {"reference": "none"}, "invalidates": {"id": "N-2", "reason": "wrong agency"}});
+    });
+    sent(&kp2mi, &withdrawn).await;
+    assert_eq!(limits::round(&running).await.unwrap(), 0, "a withdrawn notice limits nobody");
+    assert_eq!(suspended().await, Vec::<String>::new());
     gateway.stop_and_verify().await;
 }
