@@ -362,6 +362,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_notice_limits_is_in_the_schemas() {
+        let schemas = schemas();
+        let limits: Vec<_> = schemas.messages().filter_map(|message| message.limits.as_ref()).collect();
+        assert!(!limits.is_empty());
+        for one in limits {
+            for pointer in [&one.reference, &one.kind, &one.from, &one.to, &one.count].into_iter().chain(&one.named) {
+                assert!(schemas.field(pointer).is_some(), "{pointer}");
+            }
+            for kind in one.exceptions.values() {
+                assert!(schemas.exceptions.iter().any(|exception| exception.kind == *kind), "{kind}");
+            }
+        }
+    }
+
+    #[test]
     fn every_missing_field_is_named() {
         let faults = schemas().check_envelope(&serde_json::json!({}));
         let params = faults.iter().flat_map(|fault| &fault.params);
