@@ -62,12 +62,11 @@ struct Group {
     anonymous: bool,
 }
 
-/// Arranges a set of messages, each of another tag.
+/// Arranges a set of messages, each of another tag, whose standing is known.
 ///
 /// What was withdrawn or replaced links nothing any more, unless a death would thereby come to lie elsewhere: then it goes on to
 /// link until two officers stand by that.
-pub fn arrange(said: &[Assertion]) -> Arranged {
-    let standing = Standing::of(said);
+pub fn arrange(said: &[Assertion], standing: &Standing<'_>) -> Arranged {
     let arranged = arrange_by(said, |one| standing.in_force(one));
     let dies = |one: &Assertion| standing.in_force(one) && one.asserts(FactKind::Death);
     if !said.iter().any(|one| standing.is_unconfirmed(one)) || !said.iter().any(dies) {

@@ -55,10 +55,14 @@ fn about_message(n: u8, hour: i64, effect: Effect) -> Assertion {
 /// A placement's stage, whether it is registered, and the tags of its messages.
 type Told = (Stage, bool, BTreeSet<[u8; 16]>);
 
+fn arranged(said: &[Assertion]) -> Arranged {
+    arrange(said, &Standing::of(said))
+}
+
 /// What is told of people and placements, without positions: for each worker, of each placement its stage and messages.
 fn told(said: &[Assertion]) -> BTreeSet<(bool, Vec<Told>)> {
     let standing = Standing::of(said);
-    let arranged = arrange(said);
+    let arranged = arrange(said, &standing);
     let place = |one: &Placement| {
         let members = one.members.iter().map(|n| &said[*n]);
         let state = fold_among(&standing, members.clone(), &FoldRules::default());
@@ -171,7 +175,7 @@ fn a_held_message_counts_once_an_officer_stands_by_it() {
     let mut held = says(1, 5, FactKind::Entry, "ARRIVED", &[passport(1)]);
     held.held = true;
     let registered = registers(2, 0, &[reference(1), passport(1)]);
-    assert_eq!(arrange(std::slice::from_ref(&held)).loose, [0], "nobody knows whom it is about");
+    assert_eq!(arranged(std::slice::from_ref(&held)).loose, [0], "nobody knows whom it is about");
     assert_eq!(stages(&[held.clone(), registered.clone()]), [[Stage::Registered]]);
     let approve = about_message(3, 6, Effect::Approve { target: [1; 16], officer: [7; 16] });
     assert_eq!(stages(&[approve, held, registered]), [[Stage::Arrived]]);
@@ -198,9 +202,9 @@ fn a_withdrawn_link_moves_a_death_only_with_two_officers() {
     let by = |n: u8, officer: u8| about_message(n, 3, Effect::Approve { target: [4; 16], officer: [officer; 16] });
     let mut said = vec![undo, registered, permit, death];
     assert_eq!(stages(&said), [[Stage::Deceased]]);
-    let arranged = arrange(&said);
-    assert!(arranged.workers[0].awaits_second_officer);
-    assert_eq!(arranged.workers[0].placements[0].members, [0, 1, 2, 3], "the withdrawal is shown where it would act");
+    let found = arranged(&said);
+    assert!(found.workers[0].awaits_second_officer);
+    assert_eq!(found.workers[0].placements[0].members, [0, 1, 2, 3], "the withdrawal is shown where it would act");
     said.push(by(5, 1));
     assert_eq!(stages(&said), [[Stage::Deceased]], "one officer is not two");
     said.push(by(6, 2));
@@ -208,7 +212,7 @@ fn a_withdrawn_link_moves_a_death_only_with_two_officers() {
     let mut found = stages(&said);
     found.sort();
     assert_eq!(found, [[Stage::None], [Stage::Registered], [Stage::Deceased]]);
-    assert!(!arrange(&said).workers.iter().any(|worker| worker.awaits_second_officer));
+    assert!(!arranged(&said).workers.iter().any(|worker| worker.awaits_second_officer));
 }
 
 #[test]
@@ -219,7 +223,7 @@ fn a_withdrawal_that_moves_no_death_takes_effect_at_once() {
         says(3, 2, FactKind::Death, "DECEASED", &[passport(1)]),
         about_message(4, 3, Effect::Invalidate { target: [2; 16] }),
     ];
-    assert!(!arrange(&said).workers.iter().any(|worker| worker.awaits_second_officer));
+    assert!(!arranged(&said).workers.iter().any(|worker| worker.awaits_second_officer));
     assert_eq!(stages(&said), [[Stage::Deceased]]);
 }
 
@@ -286,7 +290,7 @@ proptest! {
 
     #[test]
     fn every_message_stands_in_one_place(said in prop::collection::vec(message(), 0..24).prop_map(numbered)) {
-        let arranged = arrange(&said);
+        let arranged = arranged(&said);
         let placed = arranged.workers.iter().flat_map(|worker| &worker.placements).flat_map(|one| &one.members);
         let mut all: Vec<usize> = placed.chain(&arranged.loose).copied().collect();
         all.sort_unstable();
@@ -296,7 +300,7 @@ proptest! {
     #[test]
     fn two_lifelong_numbers_are_never_one_person(said in prop::collection::vec(message(), 0..24).prop_map(numbered)) {
         let standing = Standing::of(&said);
-        for worker in arrange(&said).workers {
+        for worker in arrange(&said, &standing).workers {
             let in_force = |placement: &Placement| {
                 let speaks = |one: &&Assertion| standing.in_force(one) && about(one).is_none();
                 let speaking = placement.members.iter().map(|n| &said[*n]).filter(speaks);
@@ -321,7 +325,7 @@ proptest! {
         let standing = Standing::of(&with);
         let counts: BTreeSet<Token> = with.iter().filter(|one| standing.in_force(one)).map(|one| one.tag).collect();
         let deaths = |said: &[Assertion]| {
-            let arranged = arrange(said);
+            let arranged = arranged(said);
             let tags = |one: &Placement| one.members.iter().map(|n| said[*n].tag).filter(|tag| counts.contains(tag)).collect();
             let dead = |one: &&Placement| {
                 one.members.iter().any(|n| counts.contains(&said[*n].tag) && said[*n].asserts(FactKind::Death))

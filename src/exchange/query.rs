@@ -190,7 +190,8 @@ impl<'g> Inquiry<'g> {
         let steps: Vec<&Step> = known.iter().filter(counts).copied().collect();
         let said: Vec<Assertion> = steps.iter().map(|step| step.assertion.clone()).collect();
         let anchor = |n: &usize| row.anchor.as_deref() == Some(&said[*n].tag[..]);
-        let arranged = arrange(&said);
+        let standing = Standing::of(&said);
+        let arranged = arrange(&said, &standing);
         let placements = || arranged.workers.iter().flat_map(|worker| &worker.placements);
         // Before the message that stands for it was known, it is where most of what is known of it is.
         let own = placements().find(|one| one.members.iter().any(anchor));
@@ -198,7 +199,7 @@ impl<'g> Inquiry<'g> {
         let own = own.or_else(|| placements().filter(|one| here(one) > 0).max_by_key(here));
         let members = own.map(|one| one.members.as_slice()).unwrap_or_default();
         let rules = &self.gateway.journal.rules_of(&row.corridor).fold;
-        let state = fold_among(&Standing::of(&said), members.iter().map(|n| &said[*n]), rules);
+        let state = fold_among(&standing, members.iter().map(|n| &said[*n]), rules);
         (state, members.iter().map(|n| steps[*n]).collect())
     }
 

@@ -318,22 +318,32 @@ fn corrected(intent: &Intent) -> Option<&[u8; 16]> {
     })
 }
 
+/// What a dossier is settled by.
+struct Settling<'a> {
+    said: &'a [Assertion],
+    standing: &'a Standing<'a>,
+    journal: &'a Journal,
+    now: OffsetDateTime,
+}
+
 impl Dossier {
     /// Gives each message its subject; gives those of new messages.
     fn settle(&mut self, journal: &Journal, now: OffsetDateTime) -> Vec<(Uuid, Uuid)> {
+        let said = std::mem::take(&mut self.said);
+        let by = Settling { said: &said, standing: &Standing::of(&said), journal, now };
         let arranged = match self.kind {
-            SubjectKind::Placement => arrange(&self.said),
+            SubjectKind::Placement => arrange(by.said, by.standing),
             SubjectKind::JobOrder | SubjectKind::Crisis => Arranged::default(),
         };
         if self.kind != SubjectKind::Placement {
-            let all: Vec<usize> = (0..self.said.len()).collect();
-            let at = self.claim(self.kind.as_str(), &all, None, None, journal, now);
-            self.fold(at, &all, [], journal);
+            let all: Vec<usize> = (0..said.len()).collect();
+            let at = self.claim(self.kind.as_str(), &all, None, None, &by);
+            self.fold(at, &all, [], &by);
         }
         for worker in &arranged.workers {
             let all: Vec<usize> = worker.placements.iter().flat_map(|one| one.members.iter().copied()).collect();
             let first = worker.placements.iter().find_map(|one| one.registration);
-            let of = self.claim(WORKER, &all, first, None, journal, now);
+            let of = self.claim(WORKER, &all, first, None, &by);
             let of = self.subjects[of].id;
             let exceptions = [
                 (worker.contested, Exception::SamePassport),
@@ -341,11 +351,12 @@ impl Dossier {
             ];
             let exceptions = || exceptions.into_iter().filter(|(open, _)| *open).map(|(_, exception)| exception);
             for Placement { members, registration, .. } in &worker.placements {
-                let at = self.claim(SubjectKind::Placement.as_str(), members, *registration, Some(of), journal, now);
-                self.fold(at, members, exceptions(), journal);
+                let at = self.claim(SubjectKind::Placement.as_str(), members, *registration, Some(of), &by);
+                self.fold(at, members, exceptions(), &by);
             }
         }
         self.close_unclaimed();
+        self.said = said;
         let placed = self.said.iter().zip(&self.filed).filter(|(_, filed)| filed.is_new);
         placed.filter_map(|(one, filed)| Some((one.message, filed.subject?))).collect()
     }
@@ -368,22 +379,21 @@ impl Dossier {
         members: &[usize],
         registration: Option<usize>,
         worker: Option<Uuid>,
-        journal: &Journal,
-        now: OffsetDateTime,
+        by: &Settling<'_>,
     ) -> usize {
-        let tags: BTreeSet<[u8; 16]> = members.iter().map(|n| self.said[*n].tag).collect();
+        let (said, standing) = (by.said, by.standing);
+        let tags: BTreeSet<[u8; 16]> = members.iter().map(|n| said[*n].tag).collect();
         let mut own: Vec<usize> = (0..self.subjects.len())
             .filter(|at| self.subjects[*at].kind == kind && tags.contains(&self.subjects[*at].anchor))
             .collect();
         own.sort_by_key(|at| self.subjects[*at].id);
         // What waits for a person or was withdrawn stands for nothing while anything else can.
-        let standing = Standing::of(&self.said);
-        let silent = |n: usize| !standing.in_force(&self.said[n]);
-        let first = || members.iter().min_by_key(|n| (silent(**n), self.said[**n].asserted_at, &self.said[**n].digest));
+        let silent = |n: usize| !standing.in_force(&said[n]);
+        let first = || members.iter().min_by_key(|n| (silent(**n), said[**n].asserted_at, &said[**n].digest));
         let at = own.first().copied().unwrap_or(self.subjects.len());
         if own.is_empty() {
-            let anchor = first().map_or([0; 16], |n| self.said[*n].tag);
-            let subject = self.open(kind, anchor, journal, now);
+            let anchor = first().map_or([0; 16], |n| said[*n].tag);
+            let subject = self.open(kind, anchor, by);
             self.subjects.push(subject);
         }
         let target = self.subjects[at].id;
@@ -392,7 +402,7 @@ impl Dossier {
             joined.is_changed |= joined.merged_into != Some(target);
             joined.merged_into = Some(target);
         }
-        let anchor = registration.map(|n| self.said[n].tag);
+        let anchor = registration.map(|n| said[n].tag);
         let row = &mut self.subjects[at];
         let before = (row.merged_into.take(), row.worker, row.anchor, row.provisional);
         row.worker = worker;
@@ -402,7 +412,8 @@ impl Dossier {
         at
     }
 
-    fn open(&self, kind: &'static str, anchor: [u8; 16], journal: &Journal, now: OffsetDateTime) -> Subject {
+    fn open(&self, kind: &'static str, anchor: [u8; 16], by: &Settling<'_>) -> Subject {
+        let Settling { journal, now, .. } = *by;
         Subject {
             id: uuid_v7(&*journal.clock, &*journal.random),
             kind,
@@ -429,11 +440,10 @@ impl Dossier {
         at: usize,
         members: &[usize],
         exceptions: impl IntoIterator<Item = Exception>,
-        journal: &Journal,
+        by: &Settling<'_>,
     ) {
-        let rules = journal.rules_of(&self.corridor);
-        let standing = Standing::of(&self.said);
-        let mut state = fold_among(&standing, members.iter().map(|n| &self.said[*n]), &rules.fold);
+        let rules = by.journal.rules_of(&self.corridor);
+        let mut state = fold_among(by.standing, members.iter().map(|n| &by.said[*n]), &rules.fold);
         state.exceptions.extend(exceptions);
         let clocks = match &rules.calendars {
             Some(calendars) => running(&state, &rules.clocks, calendars, rules.fold.cut_over),
