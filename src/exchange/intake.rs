@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::{
         calendars::HijriDate,
-        facts::{Effect, FactKind, Link},
+        facts::{Effect, Link},
         identifiers::ascii_digits,
         names,
     },
@@ -245,6 +245,7 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Sp
         revision: attributes.and_then(|a| a.revision),
         effects: message.filter(|_| counts).map(|m| effects(gateway, m, party, &corridor, &event)).unwrap_or_default(),
         links: message.filter(|_| counts).and_then(|m| links(gateway, m, party, &corridor, authority, data)),
+        mentions: message.filter(|_| counts).map(|m| mentions(gateway, m, &corridor, data)).unwrap_or_default(),
         safety: message.is_some_and(|m| m.safety),
         decision: None,
         retention: message.map_or("refused", |m| &m.retention).to_owned(),
@@ -297,11 +298,12 @@ pub(super) fn effects(
         .filter_map(|fact| {
             let value = fact.is.as_deref().or_else(|| fact.value.as_ref().and_then(at))?.to_owned();
             let time = fact.at.iter().find_map(at).and_then(|text| instant(text, zone)).filter(|time| sane(*time));
+            if fact.dated && time.is_none() {
+                return None;
+            }
             let case = if fact.case { case } else { None };
             Some(Effect::Status { kind: fact.kind, value, at: time, owner: fact.owned_by(authority), case })
         })
-        // When something expires is nothing without the moment.
-        .filter(|effect| !matches!(effect, Effect::Status { kind: FactKind::PermitExpiry, at: None, .. }))
         .collect();
     for (_, field, value) in gateway.schemas.fields_in(data) {
         let Some(path) = field.number else { continue };
@@ -336,12 +338,27 @@ fn link_token(
     corridor: &str,
     data: &Value,
 ) -> Option<[u8; 16]> {
-    let value = normal(data.pointer(&link.pointer)?.as_str()?);
+    let value = data.pointer(&link.pointer)?.as_str()?;
     let scope = match link.scope {
         Scope::Corridor => corridor.to_owned(),
         Scope::Party => format!("{corridor}/{party}"),
     };
-    Some(gateway.journal.tokens.token("link", &[scope.as_bytes(), link.kind.as_bytes(), value.as_bytes()]))
+    Some(token_of(gateway, &scope, &link.kind, value))
+}
+
+fn token_of(gateway: &Gateway, scope: &str, kind: &str, value: &str) -> [u8; 16] {
+    gateway.journal.tokens.token("link", &[scope.as_bytes(), kind.as_bytes(), normal(value).as_bytes()])
+}
+
+/// What a message names besides what it is about.
+fn mentions(gateway: &Gateway, message: &MessageType, corridor: &str, data: &Value) -> Vec<[u8; 16]> {
+    let named = gateway.schemas.mentions.iter().filter(|one| one.about == message.about);
+    let token = |one: &catalogue::Named| {
+        let value = data.pointer(&one.pointer)?.as_str()?;
+        let links = gateway.schemas.links_of(one.names).filter(|link| link.scope == Scope::Corridor);
+        Some(links.map(|link| token_of(gateway, corridor, &link.kind, value)).collect::<Vec<_>>())
+    };
+    named.filter_map(token).flatten().collect()
 }
 
 pub(super) fn links(

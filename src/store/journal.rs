@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{
         clock::{Clock, Random},
-        deadlines::{Calendars, ClockRule},
+        deadlines::{ClockRule, Sides},
         facts::{Effect, Link},
         fold::{FoldRules, State},
     },
@@ -130,8 +130,8 @@ pub struct CorridorRules {
     pub fold: FoldRules,
     /// What is awaited until when.
     pub clocks: Vec<ClockRule>,
-    /// Days on which both sides work; without them no clock runs.
-    pub calendars: Option<Calendars>,
+    /// Who is on which side, and the days on which both work; without them no clock runs.
+    pub sides: Option<Sides>,
 }
 
 /// A message, judged by itself and ready to be stored.
@@ -167,6 +167,8 @@ pub struct Intent {
     pub effects: Vec<Effect>,
     /// How it finds its subject; `None` for a message about none.
     pub links: Option<Links>,
+    /// Identifiers of what it speaks of besides its subject: what it asserts counts for their clocks too.
+    pub mentions: Vec<[u8; 16]>,
     /// Retention class of its type.
     pub retention: String,
     /// Blind search terms.
