@@ -64,7 +64,7 @@ fn intent(gateway: &Gateway, entry: &ClockEntry, clock: &ClockRow, started: [u8;
         "data": {"reminds": {"id": clock.message, "clock": clock.name, "dueAt": due}}});
     let own = own::intent(gateway, message, &clock.corridor, owner, tag, &event);
     Some(Intent {
-        effects: intake::effects(gateway, message, home, &clock.corridor, &event),
+        effects: intake::effects(gateway, message, home, &clock.corridor, &event, false),
         asserted_at: clock.due_at,
         links: Some(own::beside(Some(started))),
         recipients: vec![told.to_owned()],

@@ -15,6 +15,7 @@ pub mod erase;
 pub mod evidence;
 pub mod inbox;
 pub mod intake;
+mod lateness;
 pub mod mailbox;
 mod own;
 pub mod poll;

@@ -44,6 +44,8 @@ pub enum About {
     JobOrder,
     /// A crisis.
     Crisis,
+    /// What both sides count of a day.
+    Books,
     /// Another message.
     None,
 }
@@ -97,6 +99,8 @@ pub struct MessageType {
     pub identifies: bool,
     /// Pointer to the id of the message that it withdraws.
     pub invalidates: Option<String>,
+    /// Until when it should come.
+    pub within: Option<Within>,
     /// What it asserts.
     #[serde(default)]
     pub facts: Vec<Fact>,
@@ -116,6 +120,47 @@ impl MessageType {
 
 fn names(list: &[String], authority: &str) -> bool {
     list.iter().any(|one| one == authority || one == ANY)
+}
+
+/// Until when a message should come. A later one counts all the same and is flagged.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "WithinText")]
+pub struct Within {
+    /// How long after.
+    pub term: Term,
+    /// After what.
+    pub since: Since,
+}
+
+/// After what a message should come.
+#[derive(Debug, Clone)]
+pub enum Since {
+    /// After the moment at this pointer into data.
+    Moment(String),
+    /// After its sender was told the message whose id, as the sender knows it, stands at this pointer. It is filed where that is.
+    Message(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WithinText {
+    #[serde(deserialize_with = "some_term")]
+    term: Term,
+    of: Option<String>,
+    of_message: Option<String>,
+}
+
+impl TryFrom<WithinText> for Within {
+    type Error = &'static str;
+
+    fn try_from(text: WithinText) -> Result<Self, Self::Error> {
+        let since = match (text.of, text.of_message) {
+            (Some(pointer), None) => Since::Moment(pointer),
+            (None, Some(pointer)) => Since::Message(pointer),
+            _ => return Err("within names one of `of` and `of_message`"),
+        };
+        Ok(Self { term: text.term, since })
+    }
 }
 
 /// A status that a message asserts.
@@ -140,6 +185,9 @@ pub struct Fact {
     pub case: bool,
     /// Authorities whose word counts; every sender's where absent.
     pub owners: Option<Vec<String>>,
+    /// Only of a message that came too late.
+    #[serde(default)]
+    pub late: bool,
     /// Only if the value at a pointer is this one.
     pub when: Option<Condition>,
     /// Only if it is not.
@@ -163,9 +211,10 @@ impl Condition {
 }
 
 impl Fact {
-    /// Whether `data` asserts it.
-    pub fn applies(&self, data: &serde_json::Value) -> bool {
-        self.when.as_ref().is_none_or(|when| when.holds(data))
+    /// Whether a message with this `data`, in time or too late, asserts it.
+    pub fn applies(&self, data: &serde_json::Value, late: bool) -> bool {
+        (late || !self.late)
+            && self.when.as_ref().is_none_or(|when| when.holds(data))
             && self.unless.as_ref().is_none_or(|unless| !unless.holds(data))
     }
 
@@ -397,18 +446,22 @@ fn waits_on<'de, D: serde::Deserializer<'de>>(input: D) -> Result<WaitsOn, D::Er
 }
 
 fn term<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Term>, D::Error> {
+    some_term(input).map(Some)
+}
+
+fn some_term<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Term, D::Error> {
     let text = String::deserialize(input)?;
     let unknown = || serde::de::Error::custom(format!("{text} is no term such as 72 hours or 5 working days"));
     let (number, unit) = text.split_once(' ').ok_or_else(unknown)?;
     let n = number.parse().map_err(|_| unknown())?;
-    Ok(Some(match unit {
+    Ok(match unit {
         "minutes" => Term::Minutes(n),
         "hours" => Term::Hours(n),
         "days" => Term::Days(n),
         "working days" => Term::WorkingDays(n),
         "months" => Term::Months(n),
         _ => return Err(unknown()),
-    }))
+    })
 }
 
 /// Whose work an exception is.

@@ -76,16 +76,19 @@ pub enum SubjectKind {
     JobOrder,
     /// A crisis.
     Crisis,
+    /// What both sides count of a day.
+    Books,
 }
 
 impl SubjectKind {
-    const ALL: [Self; 3] = [Self::Placement, Self::JobOrder, Self::Crisis];
+    const ALL: [Self; 4] = [Self::Placement, Self::JobOrder, Self::Crisis, Self::Books];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Placement => "placement",
             Self::JobOrder => "job-order",
             Self::Crisis => "crisis",
+            Self::Books => "books",
         }
     }
 
@@ -97,7 +100,7 @@ impl SubjectKind {
     fn dossier(self) -> &'static str {
         match self {
             Self::Placement => "person",
-            Self::JobOrder | Self::Crisis => self.as_str(),
+            Self::JobOrder | Self::Crisis | Self::Books => self.as_str(),
         }
     }
 

@@ -217,3 +217,85 @@ async fn instructions_after_a_death_do_not_say_that_the_family_was_informed() {
     assert_eq!(clocks().await, (None, None));
     gateway.stop_and_verify().await;
 }
+
+#[tokio::test]
+async fn a_rejection_counts_whenever_it_comes_and_a_late_one_is_flagged_and_somebodys_work() {
+    let mut gateway = TestGateway::start().await;
+    let (kp2mi, my) = (gateway.system("kp2mi-system"), gateway.system("my-gateway"));
+    let desk = Desk::of(&gateway, MISSION);
+    sent(&kp2mi, &nominated(20, "E7654321", "H-1")).await;
+    let page = my.call(Method::GET, "/v1/messages?after=0", "", vec![]).await.unwrap().body;
+    let letter = &page["messages"][0];
+    let rejects = |hours| {
+        event("message.rejected.v1", "P-LAB", |e| {
+            e["time"] = ago(hours);
+            e["data"]["rejects"]["id"] = letter["event"]["id"].clone();
+        })
+    };
+    let late = |reply: &Value| of(&reply["violations"], "rule", "told-late").map(|one| one["level"].clone());
+    let flags = |reply: &Value| if reply["violations"].is_array() { late(reply) } else { None };
+    assert_eq!(flags(&sent(&my, &rejects(3)).await), None, "it was not even acknowledged");
+    let ack = json!({"cursor": letter["cursor"]}).to_string().into_bytes();
+    let done = my.call(Method::POST, "/v1/messages/ack", "application/json", ack).await.unwrap();
+    assert_eq!(done.status, StatusCode::OK, "{}", done.body);
+    assert_eq!(flags(&sent(&my, &rejects(2)).await), None);
+    assert_eq!(items(&desk, "REJECTION").await, [] as [Value; 0]);
+    // As if it had been told long ago.
+    let long_ago = "update deliveries set settled_at = settled_at - interval '61 minutes' where state = 'delivered'";
+    sqlx::query(long_ago).execute(&gateway.databases.owner).await.unwrap();
+    assert_eq!(flags(&sent(&my, &rejects(1)).await), Some(json!("SOFT")));
+    let open = items(&desk, "REJECTION").await;
+    assert_eq!((&open[0]["exception"], &open[0]["owner"]), (&json!("REJECTED_LATE"), &json!("MISSION")), "{open:?}");
+    let shown = desk.placement("E7654321").await;
+    assert_eq!(open[0]["placement"], shown["id"], "beside what was rejected");
+    // What another party was told is not this one's to reject: the word is kept, and lies beside nothing.
+    let sa = gateway.system("sa-gateway");
+    assert_eq!(flags(&sent(&sa, &rejects(1)).await), None);
+    assert_eq!(items(&desk, "REJECTION").await.len(), 1);
+    let cleared = event("clarification.given.v1", "P-LAB", |e| {
+        e["time"] = ago(0);
+        e["data"]["placement"] = json!({"id": letter["event"]["data"]["placement"]["id"]});
+    });
+    sent(&my, &cleared).await;
+    assert_eq!(items(&desk, "REJECTION").await, [] as [Value; 0]);
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn what_is_told_later_than_agreed_counts_and_is_flagged() {
+    let mut gateway = TestGateway::start().await;
+    let my = gateway.system("my-gateway");
+    let breach = |detected| {
+        event("breach.notified.v1", "P-LAB", |e| {
+            (e["time"], e["data"]["breach"]["detectedAt"]) = (ago(1), ago(detected));
+        })
+    };
+    let late = sent(&my, &breach(74)).await;
+    assert_eq!(of(&late["violations"], "rule", "told-late").unwrap()["pointer"], "/data/breach/detectedAt", "{late}");
+    let in_time = sent(&my, &breach(72)).await;
+    assert!(in_time["violations"].as_array().is_none_or(Vec::is_empty), "{in_time}");
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn the_counts_of_a_day_wait_for_the_other_sides_comparison() {
+    let mut gateway = TestGateway::start().await;
+    let (kp2mi, my) = (gateway.system("kp2mi-system"), gateway.system("my-gateway"));
+    let desk = Desk::of(&gateway, MISSION);
+    let says = |type_name: &str, authority: &str, day: &str, hours| {
+        event(type_name, authority, |e| {
+            (e["corridor"], e["time"]) = (json!("my"), ago(hours));
+            e["data"]["books"]["day"] = json!(day);
+        })
+    };
+    for (day, hours) in [("2026-11-01", 90), ("2026-11-02", 80)] {
+        sent(&my, &says("reconciliation.counted.v1", "P-LAB", day, hours)).await;
+    }
+    let open = items(&desk, "BOOKS").await;
+    assert_eq!((open.len(), &open[0]["owner"]), (2, &json!("KP2MI")), "{open:?}");
+    sent(&kp2mi, &says("reconciliation.compared.v1", "KP2MI", "2026-11-01", 70)).await;
+    assert_eq!(items(&desk, "BOOKS").await.len(), 1, "each day by itself");
+    let page = my.call(Method::GET, "/v1/messages?after=0", "", vec![]).await.unwrap().body;
+    assert_eq!(page["messages"][0]["event"]["data"].get("placement"), None, "{page}");
+    gateway.stop_and_verify().await;
+}

@@ -331,7 +331,7 @@ impl Dossier {
     fn settle(&mut self, journal: &Journal, now: OffsetDateTime) -> Vec<(Uuid, Uuid)> {
         let arranged = match self.kind {
             SubjectKind::Placement => arrange(&self.said),
-            SubjectKind::JobOrder | SubjectKind::Crisis => Arranged::default(),
+            SubjectKind::JobOrder | SubjectKind::Crisis | SubjectKind::Books => Arranged::default(),
         };
         if self.kind != SubjectKind::Placement {
             let all: Vec<usize> = (0..self.said.len()).collect();
