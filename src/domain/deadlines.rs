@@ -5,19 +5,49 @@
 
 use super::{
     facts::{FactKind, Stage},
-    fold::{Facts, State},
+    fold::{Facts, State, Winner},
     workdays::{Term, Workdays, due},
 };
+use std::collections::BTreeSet;
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
-/// Whose move it is.
+/// One of the two sides of a corridor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// The home party's.
     Home,
     /// The partner's.
     Partner,
+}
+
+impl Side {
+    /// The side across.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Home => Self::Partner,
+            Self::Partner => Self::Home,
+        }
+    }
+}
+
+/// Whose move it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitsOn {
+    /// Always the same side's.
+    One(Side),
+    /// The other side's than that of who started the clock: each who starts it waits for an answer of its own.
+    Other,
+}
+
+impl WaitsOn {
+    /// The side whose move it is after one of `started_by` started it.
+    pub fn side(self, started_by: Side) -> Side {
+        match self {
+            Self::One(side) => side,
+            Self::Other => started_by.other(),
+        }
+    }
 }
 
 /// A fact of a kind, with this value or any.
@@ -30,9 +60,27 @@ pub struct Sign {
 }
 
 impl Sign {
-    fn in_facts<'f>(&self, facts: &'f Facts) -> Option<&'f super::fold::Winner> {
-        facts.get(&self.kind).filter(|fact| self.value.as_ref().is_none_or(|value| *value == fact.value))
+    fn is(&self, kind: FactKind, value: &str) -> bool {
+        self.kind == kind && self.value.as_ref().is_none_or(|wanted| wanted == value)
     }
+
+    fn in_force<'f>(&self, facts: &'f Facts) -> Option<&'f Winner> {
+        facts.get(&self.kind).filter(|fact| self.is(self.kind, &fact.value))
+    }
+
+    /// Everybody's last statement of this kind that is one of this.
+    fn said<'f>(&self, facts: &'f Facts) -> impl Iterator<Item = &'f Winner> {
+        facts.get(&self.kind).into_iter().flat_map(Winner::each).filter(|fact| self.is(self.kind, &fact.value))
+    }
+}
+
+/// A fact that stops a clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// The fact.
+    pub sign: Sign,
+    /// Whether it counts from either side also where the clock waits on the other side than the one that started it.
+    pub anyone: bool,
 }
 
 /// A clock of a corridor.
@@ -42,8 +90,12 @@ pub struct ClockRule {
     pub name: String,
     /// The fact that starts it.
     pub starts: Sign,
+    /// It runs only while this fact is in force, and facts that happened after it stop it: where what starts it is a day ahead.
+    pub during: Option<Sign>,
+    /// Whether its terms count from when that was told, not from when it happened.
+    pub told: bool,
     /// The facts that stop it.
-    pub stops: Vec<Sign>,
+    pub stops: Vec<Stop>,
     /// Whether they stop it also if they happened before it started.
     pub ever: bool,
     /// Whether it runs on when the placement has ended.
@@ -53,16 +105,44 @@ pub struct ClockRule {
     /// When a person must look; with `due` where absent.
     pub alarm: Option<Term>,
     /// Whose move it is.
-    pub waits_on: Side,
+    pub waits_on: WaitsOn,
 }
 
-/// The days on which both sides of a corridor work, and their zones.
+/// The two sides of a corridor: who is who, the days on which each works, and their zones.
 #[derive(Debug, Clone)]
-pub struct Calendars {
-    /// Of the home party.
+pub struct Sides {
+    /// The home party's authorities; all others are the partner's.
+    pub authorities: BTreeSet<String>,
+    /// Days and zone of the home party.
     pub home: (Workdays, UtcOffset),
-    /// Of the partner.
+    /// Days and zone of the partner.
     pub partner: (Workdays, UtcOffset),
+}
+
+impl Sides {
+    fn of(&self, authority: &str) -> Side {
+        if self.authorities.contains(authority) { Side::Home } else { Side::Partner }
+    }
+
+    fn zone(&self, side: Side) -> UtcOffset {
+        match side {
+            Side::Home => self.home.1,
+            Side::Partner => self.partner.1,
+        }
+    }
+}
+
+/// What an authority last said of this in messages that are about something else: of a crisis, in words about somebody in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mention {
+    /// What it was about.
+    pub kind: FactKind,
+    /// The catalogue's value.
+    pub value: String,
+    /// When it was said.
+    pub at: OffsetDateTime,
+    /// By whom.
+    pub authority: String,
 }
 
 /// A clock that runs.
@@ -84,54 +164,95 @@ pub struct Clock {
     pub alarm_at: OffsetDateTime,
 }
 
-/// Clocks that run by a state. Those that started before `cut_over` do not.
+/// Clocks that run by a state and by what is mentioned of it elsewhere. Those that started before `cut_over` do not.
 pub fn running(
     state: &State,
+    mentions: &[Mention],
     rules: &[ClockRule],
-    calendars: &Calendars,
+    sides: &Sides,
     cut_over: Option<OffsetDateTime>,
 ) -> Vec<Clock> {
     let over = matches!(state.stage, Stage::Deceased | Stage::Closed | Stage::ReturnedHome | Stage::Cancelled);
     let mut clocks = Vec::new();
     for rule in rules.iter().filter(|rule| rule.beyond || !over) {
-        clocks.extend(clock(rule, None, &state.facts, state, calendars));
-        for (case, facts) in &state.cases {
-            clocks.extend(clock(rule, Some(*case), facts, state, calendars));
+        let about =
+            std::iter::once((None, &state.facts)).chain(state.cases.iter().map(|(case, facts)| (Some(*case), facts)));
+        for (case, facts) in about {
+            let run = Run { rule, facts, state, mentions, sides };
+            clocks.extend(run.starts().into_iter().map(|start| run.clock(start, case)));
         }
     }
     clocks.retain(|clock| cut_over.is_none_or(|cut_over| clock.started_at >= cut_over));
     clocks
 }
 
-fn clock(
-    rule: &ClockRule,
-    case: Option<[u8; 16]>,
-    facts: &Facts,
-    state: &State,
-    calendars: &Calendars,
-) -> Option<Clock> {
-    let start = rule.starts.in_facts(facts)?;
-    // What stops a case's clock may be said of the case or of the placement itself.
-    let stop = |sign: &Sign| sign.in_facts(facts).or_else(|| sign.in_facts(&state.facts));
-    if rule.stops.iter().filter_map(stop).any(|fact| rule.ever || fact.at >= start.at) {
-        return None;
+/// One rule looked at for a placement or for one of its cases.
+struct Run<'a> {
+    rule: &'a ClockRule,
+    facts: &'a Facts,
+    state: &'a State,
+    mentions: &'a [Mention],
+    sides: &'a Sides,
+}
+
+impl<'a> Run<'a> {
+    /// Statements that started the clock and were not answered yet: one, or one of each who asks.
+    fn starts(&self) -> Vec<&'a Winner> {
+        let during = self.rule.during.as_ref().map(|sign| sign.in_force(self.facts));
+        let since = match during {
+            Some(None) => return Vec::new(),
+            Some(Some(during)) => Some(during.at),
+            None => None,
+        };
+        let starts: Vec<&Winner> = match self.rule.waits_on {
+            WaitsOn::One(_) => self.rule.starts.in_force(self.facts).into_iter().collect(),
+            WaitsOn::Other => self.rule.starts.said(self.facts).collect(),
+        };
+        let runs = |start: &&Winner| {
+            since.is_none_or(|since| start.at >= since) && !self.is_stopped(start, since.unwrap_or(start.at))
+        };
+        starts.into_iter().filter(runs).collect()
     }
-    let sides = [&calendars.home.0, &calendars.partner.0];
-    let zone = match rule.waits_on {
-        Side::Home => calendars.home.1,
-        Side::Partner => calendars.partner.1,
-    };
-    let ends = |term| due(term, start.at, &sides, zone);
-    let due_at = ends(rule.due);
-    Some(Clock {
-        name: rule.name.clone(),
-        case,
-        message: start.source.message,
-        authority: start.source.authority.clone(),
-        started_at: start.at,
-        due_at,
-        alarm_at: rule.alarm.map_or(due_at, ends),
-    })
+
+    fn is_stopped(&self, start: &Winner, since: OffsetDateTime) -> bool {
+        let awaited = self.awaited(start);
+        // What stops a case's clock may be said of the case or of the placement itself.
+        let known = [self.facts, &self.state.facts];
+        self.rule.stops.iter().any(|stop| {
+            let anyone = stop.anyone || matches!(self.rule.waits_on, WaitsOn::One(_));
+            let counts = |at: OffsetDateTime, authority: &str| {
+                (self.rule.ever || at >= since) && (anyone || self.sides.of(authority) == awaited)
+            };
+            let mut said: Vec<&Winner> = known.iter().filter_map(|facts| stop.sign.in_force(facts)).collect();
+            if !anyone {
+                said.extend(known.iter().flat_map(|facts| stop.sign.said(facts)));
+            }
+            let mut mentioned = self.mentions.iter().filter(|one| stop.sign.is(one.kind, &one.value));
+            said.iter().any(|fact| counts(fact.at, &fact.source.authority))
+                || mentioned.any(|one| counts(one.at, &one.authority))
+        })
+    }
+
+    fn awaited(&self, start: &Winner) -> Side {
+        self.rule.waits_on.side(self.sides.of(&start.source.authority))
+    }
+
+    fn clock(&self, start: &Winner, case: Option<[u8; 16]>) -> Clock {
+        let work = [&self.sides.home.0, &self.sides.partner.0];
+        let zone = self.sides.zone(self.awaited(start));
+        let started_at = if self.rule.told { start.source.asserted_at } else { start.at };
+        let ends = |term| due(term, started_at, &work, zone);
+        let due_at = ends(self.rule.due);
+        Clock {
+            name: self.rule.name.clone(),
+            case,
+            message: start.source.message,
+            authority: start.source.authority.clone(),
+            started_at,
+            due_at,
+            alarm_at: self.rule.alarm.map_or(due_at, ends),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -161,9 +282,10 @@ mod tests {
         }
     }
 
-    fn calendars() -> Calendars {
+    fn sides() -> Sides {
         let week = |free: &[Weekday]| Workdays::new(free, [], Time::from_hms(16, 0, 0).unwrap()).unwrap();
-        Calendars {
+        Sides {
+            authorities: BTreeSet::from(["H".to_owned()]),
             home: (week(&[Weekday::Saturday, Weekday::Sunday]), offset!(+7)),
             partner: (week(&[Weekday::Friday, Weekday::Saturday]), offset!(+3)),
         }
@@ -173,17 +295,19 @@ mod tests {
         ClockRule {
             name: "C".into(),
             starts: Sign { kind: starts.0, value: Some(starts.1.into()) },
-            stops: vec![Sign { kind: stops, value: None }],
+            during: None,
+            told: false,
+            stops: vec![Stop { sign: Sign { kind: stops, value: None }, anyone: false }],
             ever,
             beyond: false,
             due,
             alarm,
-            waits_on: Side::Partner,
+            waits_on: WaitsOn::One(Side::Partner),
         }
     }
 
     fn clocks(said: &[Assertion], rule: ClockRule) -> Vec<Clock> {
-        running(&fold(said, &FoldRules::default()), &[rule], &calendars(), None)
+        running(&fold(said, &FoldRules::default()), &[], &[rule], &sides(), None)
     }
 
     #[test]
@@ -223,12 +347,102 @@ mod tests {
         assert_eq!(clocks(&[alleged, withdrawn], rule), []);
     }
 
+    fn by(authority: &str, one: Assertion) -> Assertion {
+        Assertion { authority: authority.into(), ..one }
+    }
+
+    #[test]
+    fn where_either_side_may_ask_each_waits_for_the_other_by_its_own_zone() {
+        let monday = datetime!(2027-01-04 09:00 UTC);
+        let ours = by("H", says(1, monday, FactKind::Clarification, "ASKED"));
+        let theirs = by("P", says(2, monday + time::Duration::hours(1), FactKind::Clarification, "ASKED"));
+        let start = (FactKind::Clarification, "ASKED");
+        let rule = ClockRule {
+            waits_on: WaitsOn::Other,
+            ..rule(start, FactKind::ClarificationAnswer, Term::Days(3), None, false)
+        };
+        let found = clocks(&[theirs.clone(), ours.clone()], rule.clone());
+        let due = |authority: &str| found.iter().find(|clock| clock.authority == authority).unwrap().due_at;
+        assert_eq!(found.len(), 2);
+        assert_eq!(due("H"), datetime!(2027-01-07 23:59:59 +3), "the partner's move");
+        assert_eq!(due("P"), datetime!(2027-01-07 23:59:59 +7), "the home party's move");
+        // Who asked does not answer for the other; another authority of the asked side may.
+        let own = by("H", says(3, monday + time::Duration::hours(2), FactKind::ClarificationAnswer, "GIVEN"));
+        let found = clocks(&[own.clone(), theirs.clone(), ours.clone()], rule.clone());
+        assert_eq!(found.iter().map(|clock| clock.authority.as_str()).collect::<Vec<_>>(), ["H"]);
+        let answer = by("P2", says(4, monday + time::Duration::hours(3), FactKind::ClarificationAnswer, "GIVEN"));
+        assert_eq!(clocks(&[ours.clone(), answer.clone(), theirs, own], rule.clone()), []);
+        // Asked again later: the old answer answers nothing.
+        let again = by("H", says(5, monday + time::Duration::hours(9), FactKind::Clarification, "ASKED"));
+        assert_eq!(clocks(&[again, ours, answer], rule).len(), 1);
+    }
+
+    #[test]
+    fn some_facts_end_a_wait_whoever_states_them() {
+        let monday = datetime!(2027-01-04 09:00 UTC);
+        let asked = by("H", says(1, monday, FactKind::RosterRequest, "ASKED"));
+        let closed = by("H", says(2, monday + time::Duration::hours(1), FactKind::Crisis, "CLOSED"));
+        let start = (FactKind::RosterRequest, "ASKED");
+        let rule =
+            ClockRule { waits_on: WaitsOn::Other, ..rule(start, FactKind::Crisis, Term::Minutes(15), None, false) };
+        assert_eq!(clocks(&[asked.clone(), closed.clone()], rule.clone()).len(), 1);
+        let stop = Stop { anyone: true, ..rule.stops[0].clone() };
+        assert_eq!(clocks(&[asked, closed], ClockRule { stops: vec![stop], ..rule }), []);
+    }
+
+    #[test]
+    fn what_the_asked_side_mentions_elsewhere_answers_too() {
+        let asked_at = datetime!(2027-01-04 09:00 UTC);
+        let asked = by("H", says(1, asked_at, FactKind::RosterRequest, "ASKED"));
+        let rule = ClockRule {
+            waits_on: WaitsOn::Other,
+            ..rule((FactKind::RosterRequest, "ASKED"), FactKind::RollCall, Term::Minutes(15), None, false)
+        };
+        let state = fold(&[asked], &FoldRules::default());
+        let runs = |authority: &str, minutes: i64| {
+            let at = asked_at + time::Duration::minutes(minutes);
+            let (value, authority) = ("SAFE".to_owned(), authority.to_owned());
+            let mention = Mention { kind: FactKind::RollCall, value, at, authority };
+            running(&state, &[mention], std::slice::from_ref(&rule), &sides(), None).len()
+        };
+        assert_eq!((runs("P", 1), runs("P", -1), runs("H", 1)), (0, 1, 1));
+    }
+
+    #[test]
+    fn a_clock_that_starts_on_a_day_ahead_is_stopped_by_what_happens_before_that_day() {
+        let left = datetime!(2027-01-04 09:00 +3);
+        let back_by = datetime!(2027-02-15 23:59:59 +3);
+        let said = |n, at, kind, value: &str| {
+            let mut one = says(n, left, kind, value);
+            if let Effect::Status { at: happened, .. } = &mut one.effects[0] {
+                *happened = Some(at);
+            }
+            one
+        };
+        let arrived = said(1, left - time::Duration::days(300), FactKind::Entry, "ARRIVED");
+        let leave = said(2, left, FactKind::Leave, "ON_LEAVE");
+        let expected = said(3, back_by, FactKind::LeaveReturn, "EXPECTED");
+        let rule = ClockRule {
+            during: Some(Sign { kind: FactKind::Leave, value: Some("ON_LEAVE".into()) }),
+            ..rule((FactKind::LeaveReturn, "EXPECTED"), FactKind::Entry, Term::Days(3), None, false)
+        };
+        let on_leave = [arrived, leave, expected];
+        let with = |one: Assertion| clocks(&[&on_leave[..], &[one]].concat(), rule.clone()).len();
+        assert_eq!(clocks(&on_leave, rule.clone())[0].due_at, datetime!(2027-02-18 23:59:59 +3));
+        let entered = said(4, back_by - time::Duration::days(3), FactKind::Entry, "ARRIVED");
+        let back = Assertion { asserted_at: back_by, ..said(5, back_by, FactKind::Leave, "BACK") };
+        // Another leave, of which nobody says how long it is: the old day is not of this one.
+        let next = back_by + time::Duration::days(200);
+        let again = Assertion { asserted_at: next, ..said(6, next, FactKind::Leave, "ON_LEAVE") };
+        assert_eq!((with(Assertion { asserted_at: back_by, ..entered }), with(back), with(again)), (0, 0, 0));
+    }
+
     #[test]
     fn backfilled_facts_start_no_clocks() {
         let state =
             fold(&[says(1, datetime!(2020-01-01 00:00 UTC), FactKind::Exit, "DEPARTED")], &FoldRules::default());
         let rule = rule((FactKind::Exit, "DEPARTED"), FactKind::Entry, Term::Hours(24), None, true);
-        let found = |cut_over| running(&state, std::slice::from_ref(&rule), &calendars(), cut_over).len();
+        let found = |cut_over| running(&state, &[], std::slice::from_ref(&rule), &sides(), cut_over).len();
         assert_eq!((found(None), found(Some(datetime!(2026-01-01 00:00 UTC)))), (1, 0));
     }
 }

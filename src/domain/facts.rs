@@ -39,10 +39,10 @@ text_enum! {
     FactKind {
         Registered = "registered", Agreement = "agreement", Submission = "submission", Endorsement = "endorsement",
         Visa = "visa", Clearance = "clearance", Exit = "exit", Entry = "entry", Permit = "permit",
-        PermitExpiry = "permit-expiry", Leave = "leave", Transfer = "transfer", End = "end", EndCheck = "end-check",
+        PermitExpiry = "permit-expiry", Leave = "leave", LeaveReturn = "leave-return", Transfer = "transfer", End = "end", EndCheck = "end-check",
         ExitAuthorised = "exit-authorised", FinalExit = "final-exit", Return = "return", Closed = "closed",
-        Cancelled = "cancelled", Death = "death", DeathInstruction = "death-instruction", Absence = "absence",
-        AbsenceContest = "absence-contest", Irregular = "irregular", Detention = "detention",
+        Cancelled = "cancelled", Death = "death", DeathInstruction = "death-instruction",
+        FamilyInformed = "family-informed", Absence = "absence", AbsenceContest = "absence-contest", Irregular = "irregular", Detention = "detention",
         ConsularAccess = "consular-access", Welfare = "welfare", WelfareRequest = "welfare-request",
         WelfareResult = "welfare-result", Dispute = "dispute", DisputeRegistration = "dispute-registration",
         JobOrder = "job-order", OrderDecision = "order-decision", Answer = "answer", Registration = "registration",
@@ -51,7 +51,8 @@ text_enum! {
         WageArrears = "wage-arrears", WageFollowUp = "wage-follow-up", Crisis = "crisis",
         RosterRequest = "roster-request", RollCall = "roll-call", SubjectRequest = "subject-request",
         SubjectAnswer = "subject-answer", Reminder = "reminder", ReminderAnswer = "reminder-answer",
-        Clarification = "clarification", ClarificationAnswer = "clarification-answer",
+        Clarification = "clarification", ClarificationAnswer = "clarification-answer", Rejection = "rejection",
+        Books = "books", BooksComparison = "books-comparison",
     }
 }
 

@@ -33,6 +33,16 @@ pub struct Winner {
     pub at: OffsetDateTime,
     /// Who says so.
     pub source: Source,
+    /// What others whose word counts as much said last of the same, newest first: where either side may ask, each waits for its
+    /// own answer.
+    pub besides: Vec<Winner>,
+}
+
+impl Winner {
+    /// The last statement of everybody whose word counts, the one in force first.
+    pub fn each(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.besides)
+    }
 }
 
 /// What is known of one field.
@@ -107,6 +117,11 @@ fn source(assertion: &Assertion) -> Source {
     Source { message: assertion.message, authority: assertion.authority.clone(), asserted_at: assertion.asserted_at }
 }
 
+fn stated(said: &Said<'_, (&str, OffsetDateTime)>) -> Winner {
+    let (value, at) = said.value;
+    Winner { value: value.to_owned(), at, source: source(said.by), besides: Vec::new() }
+}
+
 /// One statement of a kind or field, borrowed from its assertion.
 struct Said<'a, V> {
     by: &'a Assertion,
@@ -114,8 +129,9 @@ struct Said<'a, V> {
     owner: bool,
 }
 
-/// The owner's greatest statement, and the others that differ from it (each value once, its greatest statement).
-fn settle<'s, 'a, V: PartialEq + Copy>(said: &'s mut [Said<'a, V>]) -> (Option<&'s Said<'a, V>>, Vec<&'s Said<'a, V>>) {
+/// The owners' greatest statements, the one in force first, and those of others that differ from it (each value once, its greatest
+/// statement).
+fn settle<'s, 'a, V: PartialEq + Copy>(said: &'s mut [Said<'a, V>]) -> (Vec<&'s Said<'a, V>>, Vec<&'s Said<'a, V>>) {
     said.sort_by(|a, b| a.by.rank().cmp(&b.by.rank()));
     let said = &*said;
     // A revision counts among the statements of its author; between authors the later statement does.
@@ -123,11 +139,12 @@ fn settle<'s, 'a, V: PartialEq + Copy>(said: &'s mut [Said<'a, V>]) -> (Option<&
     for one in said.iter().filter(|one| one.owner) {
         greatest.insert(&one.by.authority, one);
     }
-    let owned = greatest.into_values().max_by_key(|one| (one.by.asserted_at, &one.by.digest));
+    let mut owned: Vec<&Said<'a, V>> = greatest.into_values().collect();
+    owned.sort_by_key(|one| std::cmp::Reverse((one.by.asserted_at, &one.by.digest)));
     let mut claims: Vec<&Said<'a, V>> = Vec::new();
     for one in said.iter().filter(|one| !one.owner) {
         claims.retain(|known| known.value != one.value);
-        if owned.is_none_or(|owned| owned.value != one.value) {
+        if owned.first().is_none_or(|owned| owned.value != one.value) {
             claims.push(one);
         }
     }
@@ -186,13 +203,13 @@ pub fn fold_among<'a>(
             cases.entry(case).or_default();
         }
         let (owned, claims) = settle(&mut said);
-        let Some(owned) = owned else { continue };
+        let Some((owned, besides)) = owned.split_first() else { continue };
         let differs = claims.iter().any(|claim| claim.value.0 != owned.value.0 && counts_from(claim.by.asserted_at));
         // Whoever speaks of a case opens it; where it is, is its owner's to say, and no contradiction.
         if differs && kind != FactKind::Case {
             exceptions.insert(Exception::Disagreement);
         }
-        let winner = Winner { value: owned.value.0.to_owned(), at: owned.value.1, source: source(owned.by) };
+        let winner = Winner { besides: besides.iter().map(|one| stated(one)).collect(), ..stated(owned) };
         match case {
             Some(case) => cases.entry(case).or_default().insert(kind, winner),
             None => facts.insert(kind, winner),
@@ -202,6 +219,7 @@ pub fn fold_among<'a>(
     let mut fields = BTreeMap::new();
     for (path, mut said) in paths {
         let (owned, claims) = settle(&mut said);
+        let owned = owned.first();
         if owned.is_some() && claims.iter().any(|claim| counts_from(claim.by.asserted_at)) {
             exceptions.insert(Exception::Disagreement);
         }

@@ -50,7 +50,9 @@ fn intent(gateway: &Gateway, entry: &ClockEntry, clock: &ClockRow, started: [u8;
     let message = gateway.schemas.made_for(MadeFor::Reminder)?;
     let home = gateway.parties.home.code();
     let partner = gateway.parties.partners.get(&clock.corridor)?;
-    let told = match entry.waits_on {
+    let awaited = entry.waits_on.side(gateway.side_of(&clock.authority));
+    let owner = entry.owner.of(awaited);
+    let told = match awaited {
         Side::Home => home,
         Side::Partner => partner.code(),
     };
@@ -58,11 +60,11 @@ fn intent(gateway: &Gateway, entry: &ClockEntry, clock: &ClockRow, started: [u8;
     let due = clock.due_at.to_offset(UtcOffset::UTC).replace_nanosecond(0).ok()?.format(&Rfc3339).ok()?;
     // The same bytes whoever makes it and whenever: two instances send one reminder.
     let event = json!({"specversion": "1.0", "id": hex::encode(tag), "source": "urn:onechannel:clock", "type": message.name,
-        "time": due, "authority": entry.owner, "corridor": clock.corridor,
+        "time": due, "authority": owner, "corridor": clock.corridor,
         "data": {"reminds": {"id": clock.message, "clock": clock.name, "dueAt": due}}});
-    let own = own::intent(gateway, message, &clock.corridor, &entry.owner, tag, &event);
+    let own = own::intent(gateway, message, &clock.corridor, owner, tag, &event);
     Some(Intent {
-        effects: intake::effects(gateway, message, home, &clock.corridor, &event),
+        effects: intake::effects(gateway, message, home, &clock.corridor, &event, false),
         asserted_at: clock.due_at,
         links: Some(own::beside(Some(started))),
         recipients: vec![told.to_owned()],

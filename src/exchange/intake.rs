@@ -8,11 +8,12 @@ use super::{
     actions::{self, Action},
     admission,
     caller::{Caller, barred_problem},
+    lateness, own,
 };
 use crate::{
     domain::{
         calendars::HijriDate,
-        facts::{Effect, FactKind, Link},
+        facts::{Effect, Link},
         identifiers::ascii_digits,
         names,
     },
@@ -24,6 +25,7 @@ use crate::{
     schema::catalogue::{self, About, How, Level, MessageType, Scope},
     store::{
         access::Spend,
+        deliveries::Told,
         journal::{Answer, Intent, Links, SubjectKind},
         messages,
     },
@@ -79,7 +81,8 @@ pub struct Taken {
 /// # Errors
 /// A problem where nothing was stored.
 pub async fn take(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> Result<Taken, Box<Problem>> {
-    let intent = judge(gateway, caller, item, spends);
+    let told = lateness::told(gateway, caller, &item.event).await?;
+    let intent = judge(gateway, caller, item, told.as_ref(), spends);
     let correction = caller.client().party.profile.same_id_corrects.then(|| intent.clone());
     let mut answer = gateway.queue.submit(intent).await.map_err(|fault| Box::new(gateway.not_stored(fault)))?;
     if let (Answer::Conflict, Some(intent)) = (&answer, correction) {
@@ -126,7 +129,7 @@ fn as_correction(gateway: &Gateway, mut intent: Intent) -> Intent {
 }
 
 /// What the schemas, the catalogue and the sender's registration say of a message.
-fn judge(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> Intent {
+fn judge(gateway: &Gateway, caller: &Caller, item: Item, told: Option<&Told>, spends: Vec<Spend>) -> Intent {
     let schemas = &gateway.schemas;
     let type_name = item.event.get("type").and_then(Value::as_str).unwrap_or_default();
     let message = schemas.message(type_name);
@@ -165,6 +168,9 @@ fn judge(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> 
         faults.push(ahead);
         outcome = if outcome == Outcome::Refused { outcome } else { Outcome::Held };
     }
+    let asserted_at = Attributes::of(&item.event).map_or_else(|| gateway.now(), |attributes| attributes.time);
+    let late = message.and_then(|message| lateness::late(gateway, message, &item.event, asserted_at, told));
+    faults.extend(late.map(|pointer| named(Level::Soft, Fault::new(format!("/data{pointer}"), "told-late"))));
     let ours = |message: &MessageType| message.safety && !faults.iter().any(|f| f.rule.starts_with("authority"));
     if outcome == Outcome::Refused && message.is_some_and(ours) {
         outcome = Outcome::Held;
@@ -173,7 +179,17 @@ fn judge(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> 
     intent(
         gateway,
         caller,
-        Judged { item_bytes: item.bytes, mapped: item.mapped, event: item.event, message, outcome, faults, corridor },
+        Judged {
+            item_bytes: item.bytes,
+            mapped: item.mapped,
+            late: late.is_some(),
+            event: item.event,
+            message,
+            outcome,
+            faults,
+            corridor,
+        },
+        told,
         spends,
     )
 }
@@ -194,6 +210,7 @@ fn ahead(gateway: &Gateway, event: &Value) -> Option<Fault> {
 struct Judged<'g> {
     item_bytes: Vec<u8>,
     mapped: bool,
+    late: bool,
     event: Value,
     message: Option<&'g MessageType>,
     outcome: Outcome,
@@ -211,10 +228,10 @@ fn fallback_corridor(gateway: &Gateway, caller: &Caller) -> String {
     }
 }
 
-fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Spend>) -> Intent {
+fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, about: Option<&Told>, spends: Vec<Spend>) -> Intent {
     let tokens = &gateway.journal.tokens;
     let party = caller.client().party.code();
-    let Judged { item_bytes, mapped, event, message, outcome, faults, corridor } = judged;
+    let Judged { item_bytes, mapped, late, event, message, outcome, faults, corridor } = judged;
     let data = event.get("data").unwrap_or(&Value::Null);
     let text = |name: &str| event.get(name).and_then(Value::as_str).filter(|text| text.len() <= 200);
     let body_tag = tokens.digest("body", &[&item_bytes]);
@@ -245,8 +262,15 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, spends: Vec<Sp
         evidence: caller.evidence().to_vec(),
         asserted_at,
         revision: attributes.and_then(|a| a.revision),
-        effects: message.filter(|_| counts).map(|m| effects(gateway, m, sender, &corridor, &event)).unwrap_or_default(),
-        links: message.filter(|_| counts).and_then(|m| links(gateway, m, party, &corridor, authority, data)),
+        effects: message
+            .filter(|_| counts)
+            .map(|m| effects(gateway, m, sender, &corridor, &event, late))
+            .unwrap_or_default(),
+        links: message
+            .filter(|_| counts)
+            .and_then(|m| links(gateway, m, party, &corridor, authority, data))
+            .or_else(|| about.filter(|_| counts)?.tag.map(|tag| own::beside(Some(tag)))),
+        mentions: message.filter(|_| counts).map(|m| mentions(gateway, m, &corridor, data)).unwrap_or_default(),
         safety: message.is_some_and(|m| m.safety),
         decision: None,
         retention: message.map_or("refused", |m| &m.retention).to_owned(),
@@ -284,6 +308,7 @@ pub(super) fn effects(
     sender: &str,
     corridor: &str,
     event: &Value,
+    late: bool,
 ) -> Vec<Effect> {
     let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
     let (authority, source) = (text("authority"), text("source"));
@@ -295,15 +320,16 @@ pub(super) fn effects(
     let mut effects: Vec<Effect> = message
         .facts
         .iter()
-        .filter(|fact| fact.applies(data))
+        .filter(|fact| fact.applies(data, late))
         .filter_map(|fact| {
             let value = fact.is.as_deref().or_else(|| fact.value.as_ref().and_then(at))?.to_owned();
             let time = fact.at.iter().find_map(at).and_then(|text| instant(text, zone)).filter(|time| sane(*time));
+            if fact.dated && time.is_none() {
+                return None;
+            }
             let case = if fact.case { case } else { None };
             Some(Effect::Status { kind: fact.kind, value, at: time, owner: fact.owned_by(authority), case })
         })
-        // When something expires is nothing without the moment.
-        .filter(|effect| !matches!(effect, Effect::Status { kind: FactKind::PermitExpiry, at: None, .. }))
         .collect();
     for (_, field, value) in gateway.schemas.fields_in(data) {
         let Some(path) = field.number else { continue };
@@ -318,7 +344,7 @@ pub(super) fn effects(
 }
 
 /// An instant, or the end of a day in a zone, Gregorian or Hijri.
-fn instant(text: &str, zone: time::UtcOffset) -> Option<OffsetDateTime> {
+pub(super) fn instant(text: &str, zone: time::UtcOffset) -> Option<OffsetDateTime> {
     if let Ok(instant) = OffsetDateTime::parse(text, &Rfc3339) {
         return Some(instant);
     }
@@ -338,12 +364,27 @@ fn link_token(
     corridor: &str,
     data: &Value,
 ) -> Option<[u8; 16]> {
-    let value = normal(data.pointer(&link.pointer)?.as_str()?);
+    let value = data.pointer(&link.pointer)?.as_str()?;
     let scope = match link.scope {
         Scope::Corridor => corridor.to_owned(),
         Scope::Party => format!("{corridor}/{party}"),
     };
-    Some(gateway.journal.tokens.token("link", &[scope.as_bytes(), link.kind.as_bytes(), value.as_bytes()]))
+    Some(token_of(gateway, &scope, &link.kind, value))
+}
+
+fn token_of(gateway: &Gateway, scope: &str, kind: &str, value: &str) -> [u8; 16] {
+    gateway.journal.tokens.token("link", &[scope.as_bytes(), kind.as_bytes(), normal(value).as_bytes()])
+}
+
+/// What a message names besides what it is about.
+fn mentions(gateway: &Gateway, message: &MessageType, corridor: &str, data: &Value) -> Vec<[u8; 16]> {
+    let named = gateway.schemas.mentions.iter().filter(|one| one.about == message.about);
+    let token = |one: &catalogue::Named| {
+        let value = data.pointer(&one.pointer)?.as_str()?;
+        let links = gateway.schemas.links_of(one.names).filter(|link| link.scope == Scope::Corridor);
+        Some(links.map(|link| token_of(gateway, corridor, &link.kind, value)).collect::<Vec<_>>())
+    };
+    named.filter_map(token).flatten().collect()
 }
 
 pub(super) fn links(
@@ -358,6 +399,7 @@ pub(super) fn links(
         About::Placement => SubjectKind::Placement,
         About::JobOrder => SubjectKind::JobOrder,
         About::Crisis => SubjectKind::Crisis,
+        About::Books => SubjectKind::Books,
         About::None => return None,
     };
     let id = |pointer| data.pointer(pointer).and_then(Value::as_str).map(str::to_owned);

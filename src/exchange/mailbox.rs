@@ -6,6 +6,7 @@
 use super::{Gateway, caller::Caller, intake};
 use crate::{
     message::problem::{Problem, ProblemKind},
+    schema::catalogue::About,
     store::{
         StoreFault, deliveries,
         journal::settlement::{Settlement, Verdict},
@@ -234,7 +235,8 @@ fn event_for(
         // The recipient knows the withdrawn message by our id of it.
         *data.pointer_mut(pointer)? = withdrawn.map_or_else(|| "not received".into(), |id| id.to_string().into());
     }
-    if let Some(known_as) = known_as {
+    let about = gateway.schemas.message(&stored.type_name).map(|message| message.about);
+    if let Some(known_as) = known_as.filter(|_| about == Some(About::Placement)) {
         data["placement"] = serde_json::json!({"id": known_as.placement});
         if let Some(worker) = &known_as.worker {
             data["placement"]["worker"] = worker.clone().into();

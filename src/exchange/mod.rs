@@ -15,6 +15,7 @@ pub mod erase;
 pub mod evidence;
 pub mod inbox;
 pub mod intake;
+mod lateness;
 pub mod limits;
 pub mod mailbox;
 mod own;
@@ -25,7 +26,7 @@ pub mod tokens;
 use crate::{
     domain::{
         clock::{Clock, Random, uuid_v7},
-        deadlines::{Calendars, ClockRule},
+        deadlines::{ClockRule, Side, Sides},
         fold::FoldRules,
     },
     message::problem::{Problem, ProblemKind},
@@ -114,6 +115,11 @@ impl Gateway {
         Problem { retry_after_s: Some(1), ..problem }
     }
 
+    /// The side that an authority speaks for.
+    pub fn side_of(&self, authority: &str) -> Side {
+        if self.parties.home.authorities().any(|one| one == authority) { Side::Home } else { Side::Partner }
+    }
+
     /// The policy digest of a corridor, of zeros where there is none.
     pub fn policy(&self, corridor: &str) -> [u8; 32] {
         self.policies.get(corridor).copied().unwrap_or_default()
@@ -130,6 +136,8 @@ pub fn rules(schemas: &Schemas, parties: &Parties) -> HashMap<String, CorridorRu
             Some(ClockRule {
                 name: entry.name.clone(),
                 starts: entry.starts.clone(),
+                during: entry.during.clone(),
+                told: entry.told,
                 stops: entry.stops.clone(),
                 ever: entry.ever,
                 beyond: entry.beyond,
@@ -143,11 +151,12 @@ pub fn rules(schemas: &Schemas, parties: &Parties) -> HashMap<String, CorridorRu
             cut_over: partner.profile.cut_over.map(|day| day.midnight().assume_offset(partner.zone)),
         };
         let clocks = schemas.clocks.iter().filter_map(clock).collect();
-        let calendars = Calendars {
+        let sides = Sides {
+            authorities: parties.home.authorities().map(str::to_owned).collect(),
             home: (parties.home.calendar.workdays(None).clone(), parties.home.zone),
             partner: (partner.calendar.workdays(None).clone(), partner.zone),
         };
-        (code.clone(), CorridorRules { fold, clocks, calendars: Some(calendars) })
+        (code.clone(), CorridorRules { fold, clocks, sides: Some(sides) })
     };
     parties.partners.iter().map(corridor).collect()
 }

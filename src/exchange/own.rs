@@ -35,6 +35,7 @@ pub(super) fn intent(
         revision: None,
         effects: Vec::new(),
         links: None,
+        mentions: Vec::new(),
         retention: message.retention.clone(),
         terms: Vec::new(),
         outcome: Outcome::Applied,

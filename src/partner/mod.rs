@@ -74,6 +74,11 @@ impl Party {
         self.profile.authority.iter().any(|one| one.code == authority && one.holds_on(local.date()))
     }
 
+    /// The authorities that speak for it or did, those included whose mandates they took over.
+    pub fn authorities(&self) -> impl Iterator<Item = &str> {
+        self.profile.authority.iter().flat_map(|one| std::iter::once(&*one.code).chain(one.succeeds.as_deref()))
+    }
+
     /// Its code, which is its folder's name.
     pub fn code(&self) -> &str {
         &self.profile.code

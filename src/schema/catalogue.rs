@@ -1,7 +1,7 @@
 //! `schemas/catalogue.toml` and its neighbours as types: which messages there are, who may send them, what they do.
 
 use crate::domain::{
-    deadlines::{Side, Sign},
+    deadlines::{Side, Sign, Stop, WaitsOn},
     facts::{FactKind, Reach},
     workdays::Term,
 };
@@ -45,6 +45,8 @@ pub enum About {
     JobOrder,
     /// A crisis.
     Crisis,
+    /// What both sides count of a day.
+    Books,
     /// Another message.
     None,
 }
@@ -100,6 +102,8 @@ pub struct MessageType {
     pub invalidates: Option<String>,
     /// Where it says whom the home party limits.
     pub limits: Option<Limits>,
+    /// Until when it should come.
+    pub within: Option<Within>,
     /// What it asserts.
     #[serde(default)]
     pub facts: Vec<Fact>,
@@ -141,6 +145,47 @@ fn names(list: &[String], authority: &str) -> bool {
     list.iter().any(|one| one == authority || one == ANY)
 }
 
+/// Until when a message should come. A later one counts all the same and is flagged.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "WithinText")]
+pub struct Within {
+    /// How long after.
+    pub term: Term,
+    /// After what.
+    pub since: Since,
+}
+
+/// After what a message should come.
+#[derive(Debug, Clone)]
+pub enum Since {
+    /// After the moment at this pointer into data.
+    Moment(String),
+    /// After its sender was told the message whose id, as the sender knows it, stands at this pointer. It is filed where that is.
+    Message(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WithinText {
+    #[serde(deserialize_with = "some_term")]
+    term: Term,
+    of: Option<String>,
+    of_message: Option<String>,
+}
+
+impl TryFrom<WithinText> for Within {
+    type Error = &'static str;
+
+    fn try_from(text: WithinText) -> Result<Self, Self::Error> {
+        let since = match (text.of, text.of_message) {
+            (Some(pointer), None) => Since::Moment(pointer),
+            (None, Some(pointer)) => Since::Message(pointer),
+            _ => return Err("within names one of `of` and `of_message`"),
+        };
+        Ok(Self { term: text.term, since })
+    }
+}
+
 /// A status that a message asserts.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,11 +200,17 @@ pub struct Fact {
     /// Pointers to when it happened: the first that is there.
     #[serde(default)]
     pub at: Vec<String>,
+    /// Only if one of them is there: such as a day ahead, which says nothing without it.
+    #[serde(default)]
+    pub dated: bool,
     /// Whether it is a fact of the case that the message names.
     #[serde(default)]
     pub case: bool,
     /// Authorities whose word counts; every sender's where absent.
     pub owners: Option<Vec<String>>,
+    /// Only of a message that came too late.
+    #[serde(default)]
+    pub late: bool,
     /// Only if the value at a pointer is this one.
     pub when: Option<Condition>,
     /// Only if it is not.
@@ -183,9 +234,10 @@ impl Condition {
 }
 
 impl Fact {
-    /// Whether `data` asserts it.
-    pub fn applies(&self, data: &serde_json::Value) -> bool {
-        self.when.as_ref().is_none_or(|when| when.holds(data))
+    /// Whether a message with this `data`, in time or too late, asserts it.
+    pub fn applies(&self, data: &serde_json::Value, late: bool) -> bool {
+        (late || !self.late)
+            && self.when.as_ref().is_none_or(|when| when.holds(data))
             && self.unless.as_ref().is_none_or(|unless| !unless.holds(data))
     }
 
@@ -245,6 +297,19 @@ fn reach<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Reach, D::Error> 
     })
 }
 
+/// What a message names besides what it is about: its facts count there too, as far as they stop clocks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// For messages about this.
+    #[serde(rename = "subject")]
+    pub about: About,
+    /// What they name.
+    pub names: About,
+    /// Pointer into data, to what a link of that kind points to there.
+    pub pointer: String,
+}
+
 /// Which link names the case of a message.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -272,9 +337,15 @@ pub struct ClockEntry {
     /// The fact that starts it.
     #[serde(deserialize_with = "sign")]
     pub starts: Sign,
+    /// It runs only while this fact is in force, and facts that happened after it stop it.
+    #[serde(default, deserialize_with = "maybe_sign")]
+    pub during: Option<Sign>,
+    /// Whether its terms count from when that was told, not from when it happened.
+    #[serde(default)]
+    pub told: bool,
     /// The facts that stop it.
-    #[serde(deserialize_with = "signs")]
-    pub stops: Vec<Sign>,
+    #[serde(deserialize_with = "stops")]
+    pub stops: Vec<Stop>,
     /// Whether they stop it also if they happened before it started.
     #[serde(default)]
     pub ever: bool,
@@ -291,17 +362,43 @@ pub struct ClockEntry {
     #[serde(default, deserialize_with = "term")]
     pub alarm: Option<Term>,
     /// Whose move it is.
-    #[serde(deserialize_with = "side")]
-    pub waits_on: Side,
+    #[serde(deserialize_with = "waits_on")]
+    pub waits_on: WaitsOn,
     /// Code of the answer.
     pub waits_for: String,
     /// What is open when it has run out.
     pub exception: String,
     /// Whose work that is.
-    pub owner: String,
+    pub owner: Owner,
     /// Whether the side that it waits on is reminded.
     #[serde(default = "yes")]
     pub remind: bool,
+}
+
+/// Whose work it is that a clock has run out: an authority of the home party.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Owner {
+    /// The same one always.
+    Always(String),
+    /// By the side that is waited for.
+    BySide {
+        /// Where the home party must act.
+        home: String,
+        /// Where the partner must.
+        partner: String,
+    },
+}
+
+impl Owner {
+    /// Whose work it is while `side` is waited for.
+    pub fn of(&self, side: Side) -> &str {
+        match (self, side) {
+            (Self::Always(owner), _) => owner,
+            (Self::BySide { home, .. }, Side::Home) => home,
+            (Self::BySide { partner, .. }, Side::Partner) => partner,
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -341,31 +438,53 @@ fn sign<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Sign, D::Error> {
     SignText::deserialize(input)?.read()
 }
 
-fn signs<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<Sign>, D::Error> {
-    Vec::<SignText>::deserialize(input)?.into_iter().map(SignText::read).collect()
+fn maybe_sign<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Sign>, D::Error> {
+    sign(input).map(Some)
 }
 
-fn side<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Side, D::Error> {
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StopText {
+    kind: String,
+    value: Option<String>,
+    #[serde(default)]
+    anyone: bool,
+}
+
+fn stops<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<Stop>, D::Error> {
+    let stop = |text: StopText| {
+        let sign = SignText { kind: text.kind, value: text.value }.read()?;
+        Ok(Stop { sign, anyone: text.anyone })
+    };
+    Vec::<StopText>::deserialize(input)?.into_iter().map(stop).collect()
+}
+
+fn waits_on<'de, D: serde::Deserializer<'de>>(input: D) -> Result<WaitsOn, D::Error> {
     match String::deserialize(input)?.as_str() {
-        "home" => Ok(Side::Home),
-        "partner" => Ok(Side::Partner),
-        _ => Err(serde::de::Error::custom("waits_on is none of home, partner")),
+        "home" => Ok(WaitsOn::One(Side::Home)),
+        "partner" => Ok(WaitsOn::One(Side::Partner)),
+        "other" => Ok(WaitsOn::Other),
+        _ => Err(serde::de::Error::custom("waits_on is none of home, partner, other")),
     }
 }
 
 fn term<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Term>, D::Error> {
+    some_term(input).map(Some)
+}
+
+fn some_term<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Term, D::Error> {
     let text = String::deserialize(input)?;
     let unknown = || serde::de::Error::custom(format!("{text} is no term such as 72 hours or 5 working days"));
     let (number, unit) = text.split_once(' ').ok_or_else(unknown)?;
     let n = number.parse().map_err(|_| unknown())?;
-    Ok(Some(match unit {
+    Ok(match unit {
         "minutes" => Term::Minutes(n),
         "hours" => Term::Hours(n),
         "days" => Term::Days(n),
         "working days" => Term::WorkingDays(n),
         "months" => Term::Months(n),
         _ => return Err(unknown()),
-    }))
+    })
 }
 
 /// Whose work an exception is.
@@ -407,6 +526,7 @@ pub struct Search {
 pub(super) struct CatalogueFile {
     pub(super) message: Vec<MessageType>,
     pub(super) link: Vec<Link>,
+    pub(super) mention: Vec<Named>,
     pub(super) case: CaseLink,
     pub(super) contract: ContractFields,
     pub(super) clock: Vec<ClockEntry>,

@@ -15,7 +15,8 @@ use crate::{
     vault::sha256,
 };
 use catalogue::{
-    About, CatalogueFile, ClockEntry, ExceptionEntry, Level, Link, MadeFor, MessageType, Purpose, PurposeFile, Search,
+    About, CatalogueFile, ClockEntry, ExceptionEntry, Level, Link, MadeFor, MessageType, Named, Purpose, PurposeFile,
+    Search,
 };
 use fields::Field;
 use identifiers::IdentifierRules;
@@ -48,6 +49,8 @@ impl SchemaFault {
 pub struct Schemas {
     /// Everything by which a message finds what it is about.
     pub links: Vec<Link>,
+    /// What messages name besides what they are about.
+    pub mentions: Vec<Named>,
     /// Kind of the link that names a case.
     pub case_kind: String,
     /// Numbers of the fields in which a registered contract must not differ from the endorsed one.
@@ -137,6 +140,7 @@ impl Schemas {
         match (envelope, identifiers) {
             (Ok(envelope), Some(identifiers)) if faults.is_empty() => Ok(Self {
                 links: catalogue.link,
+                mentions: catalogue.mention,
                 case_kind: catalogue.case.kind,
                 contract_fields,
                 clocks: catalogue.clock,

@@ -16,7 +16,7 @@ pub struct ClockRow {
     pub name: String,
     /// The message that started it.
     pub message: Uuid,
-    /// The authority that waits.
+    /// The authority that started it.
     pub authority: String,
     /// When it started.
     pub started_at: OffsetDateTime,
@@ -86,6 +86,8 @@ pub struct WorkItem {
     pub kind: String,
     /// The clock that ran out, where one did.
     pub clock: Option<String>,
+    /// The authority that started it.
+    pub authority: Option<String>,
     /// Since when it is open.
     pub opened_at: OffsetDateTime,
 }
@@ -103,11 +105,12 @@ pub async fn work_items(
 ) -> Result<Vec<WorkItem>, StoreFault> {
     Ok(sqlx::query_as!(
         WorkItem,
-        r#"select subject as "subject!", corridor as "corridor!", kind as "kind!", clock, opened_at as "opened_at!" from (
-             select e.subject, s.corridor, e.kind, null as clock, e.opened_at
+        r#"select subject as "subject!", corridor as "corridor!", kind as "kind!", clock, authority, opened_at as "opened_at!"
+           from (
+             select e.subject, s.corridor, e.kind, null as clock, null as authority, e.opened_at
              from exceptions e join subjects s on s.id = e.subject where e.closed_at is null and s.merged_into is null
              union all
-             select c.subject, s.corridor, t.exception, c.name, c.alarm_at
+             select c.subject, s.corridor, t.exception, c.name, c.authority, c.alarm_at
              from clocks c join subjects s on s.id = c.subject join unnest($3::text[], $4::text[]) as t (name, exception) on t.name = c.name
              where c.alarm_at <= $5 and s.merged_into is null
            ) item

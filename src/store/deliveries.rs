@@ -59,6 +59,33 @@ pub async fn lease(
     Ok(leases.into_iter().map(|(_, lease)| lease).collect())
 }
 
+/// A message on its way to a party.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Its tag, where it is filed under a subject.
+    pub tag: Option<[u8; 16]>,
+    /// When the party had it; `None` until it says so.
+    pub told_at: Option<OffsetDateTime>,
+}
+
+/// A message that was ever to be told to a party.
+///
+/// # Errors
+/// [`StoreFault`].
+pub async fn told(pool: &PgPool, party: &str, message: Uuid) -> Result<Option<Told>, StoreFault> {
+    let row = sqlx::query!(
+        "select m.tag, m.dossier, (select min(d.settled_at) from deliveries d
+           where d.message = m.id and d.party = $2 and d.state = 'delivered') as told_at
+         from messages m where m.id = $1 and exists (select from deliveries d where d.message = m.id and d.party = $2)",
+        message,
+        party
+    );
+    let Some(row) = row.fetch_optional(pool).await? else { return Ok(None) };
+    let bad = || StoreFault::BadRow { table: "messages", column: "tag", row: message.to_string() };
+    let tag = row.tag.try_into().map_err(|_| bad())?;
+    Ok(Some(Told { tag: row.dossier.map(|_| tag), told_at: row.told_at }))
+}
+
 /// Gives back a lease: the row is due again at `due_at`.
 ///
 /// # Errors

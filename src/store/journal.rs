@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{
         clock::{Clock, Random},
-        deadlines::{Calendars, ClockRule},
+        deadlines::{ClockRule, Sides},
         facts::{Effect, Link},
         fold::{FoldRules, State},
     },
@@ -76,16 +76,19 @@ pub enum SubjectKind {
     JobOrder,
     /// A crisis.
     Crisis,
+    /// What both sides count of a day.
+    Books,
 }
 
 impl SubjectKind {
-    const ALL: [Self; 3] = [Self::Placement, Self::JobOrder, Self::Crisis];
+    const ALL: [Self; 4] = [Self::Placement, Self::JobOrder, Self::Crisis, Self::Books];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Placement => "placement",
             Self::JobOrder => "job-order",
             Self::Crisis => "crisis",
+            Self::Books => "books",
         }
     }
 
@@ -97,7 +100,7 @@ impl SubjectKind {
     fn dossier(self) -> &'static str {
         match self {
             Self::Placement => "person",
-            Self::JobOrder | Self::Crisis => self.as_str(),
+            Self::JobOrder | Self::Crisis | Self::Books => self.as_str(),
         }
     }
 
@@ -130,8 +133,8 @@ pub struct CorridorRules {
     pub fold: FoldRules,
     /// What is awaited until when.
     pub clocks: Vec<ClockRule>,
-    /// Days on which both sides work; without them no clock runs.
-    pub calendars: Option<Calendars>,
+    /// Who is on which side, and the days on which both work; without them no clock runs.
+    pub sides: Option<Sides>,
 }
 
 /// A message, judged by itself and ready to be stored.
@@ -167,6 +170,8 @@ pub struct Intent {
     pub effects: Vec<Effect>,
     /// How it finds its subject; `None` for a message about none.
     pub links: Option<Links>,
+    /// Identifiers of what it speaks of besides its subject: what it asserts counts for their clocks too.
+    pub mentions: Vec<[u8; 16]>,
     /// Retention class of its type.
     pub retention: String,
     /// Blind search terms.

@@ -46,8 +46,15 @@ fn clocks() -> String {
         |row: &toml::Value, name: &str| row.get(name).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
     let rows = file["clock"].as_array().unwrap().iter().map(|clock| {
         let due = clock.get("due").map_or("the corridor's".to_owned(), |_| text(clock, "due"));
-        let [name, code, answer, alarm, side, exception, owner] =
-            ["name", "code", "waits_for", "alarm", "waits_on", "exception", "owner"].map(|name| text(clock, name));
+        let [name, code, answer, alarm, side, exception] =
+            ["name", "code", "waits_for", "alarm", "waits_on", "exception"].map(|name| text(clock, name));
+        let owner = match &clock["owner"] {
+            toml::Value::Table(sides) => {
+                let of = |side: &str| format!("{side}: {}", sides[side].as_str().unwrap_or_default());
+                format!("{}, {}", of("home"), of("partner"))
+            }
+            owner => owner.as_str().unwrap_or_default().to_owned(),
+        };
         format!("| {name} | {code} | {answer} | {side} | {due} | {alarm} | {exception} | {owner} |\n")
     });
     let head = "| clock | started by | waits for | of | due | alarm | exception | whose work |\n|---|---|---|---|---|---|---|---|\n";

@@ -12,6 +12,8 @@ use onechannel::{
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
+mod clocks;
+
 const MISSION: &[&str] = &["MISSION"];
 
 /// An instant so many hours ago.

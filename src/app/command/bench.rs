@@ -155,6 +155,7 @@ fn intent(journal: &Journal, body: &[u8]) -> Intent {
             links: vec![Link { token: tag, reach: Reach::Worker }],
             identifies: true,
         }),
+        mentions: Vec::new(),
         retention: "placement".into(),
         terms: (0..12).map(|term| i64::from(tag[term]) * 1_000 + term as i64).collect(),
         outcome: Outcome::Applied,

@@ -2,7 +2,7 @@
 
 use super::{Inquiry, Outcome, reading, rfc3339};
 use crate::{
-    schema::catalogue::Class,
+    schema::catalogue::{ANY, Class},
     store::{
         clocks::{self, ClockRow, WorkItem},
         query::PlacementRow,
@@ -22,7 +22,9 @@ impl Inquiry<'_> {
         let schemas = &self.gateway.schemas;
         let entry = schemas.clocks.iter().find(|one| one.name == clock.name)?;
         let types = schemas.messages().filter(|one| one.code == entry.waits_for);
-        let mut senders: Vec<&str> = types.flat_map(|one| &one.senders).map(String::as_str).collect();
+        let awaited = entry.waits_on.side(self.gateway.side_of(&clock.authority));
+        let answers = |one: &&str| *one == ANY || self.gateway.side_of(one) == awaited;
+        let mut senders: Vec<&str> = types.flat_map(|one| &one.senders).map(String::as_str).filter(answers).collect();
         senders.sort_unstable();
         senders.dedup();
         let safety = schemas.messages().any(|one| one.code == entry.code && one.safety);
@@ -51,8 +53,10 @@ impl Inquiry<'_> {
         let one = |item: &WorkItem| {
             let clock = item.clock.as_ref().and_then(|name| schemas.clocks.iter().find(|clock| clock.name == *name));
             let entry = schemas.exceptions.iter().find(|entry| entry.kind == item.kind);
+            let started_by = item.authority.as_deref().unwrap_or_default();
+            let owner = clock.map(|clock| clock.owner.of(clock.waits_on.side(self.gateway.side_of(started_by))));
             json!({"placement": item.subject, "corridor": item.corridor, "exception": item.kind, "clock": item.clock,
-                "owner": clock.map(|clock| &clock.owner).or(entry.map(|entry| &entry.owner)),
+                "owner": owner.or(entry.map(|entry| &*entry.owner)),
                 "opened_at": rfc3339(item.opened_at), "age_s": (now - item.opened_at).whole_seconds().max(0)})
         };
         let shown = |item: &&WorkItem| {

@@ -112,6 +112,7 @@ pub(crate) fn intent(party: &str, id: &str, bytes: &[u8]) -> Intent {
             links: vec![names(Reach::Worker, tag)],
             identifies: false,
         }),
+        mentions: Vec::new(),
         retention: "placement".into(),
         terms: vec![1, 2],
         outcome: Outcome::Applied,

@@ -1,8 +1,8 @@
 //! Reading and locking the dossiers that a batch may touch.
 
-use super::{Dossier, Filed, Subject, Subjects, WORKER, corrected, targets};
+use super::{Dossier, Filed, Mentions, Subject, Subjects, WORKER, corrected, targets};
 use crate::{
-    domain::facts::Assertion,
+    domain::{deadlines::Mention, facts::Assertion},
     store::{
         StoreFault, effects,
         journal::{Intent, SubjectKind},
@@ -17,7 +17,8 @@ impl Subjects {
         let links = || intents.iter().filter_map(|intent| intent.links.as_ref().map(|links| (intent, links)));
         let tokens: Vec<Vec<u8>> = links()
             .flat_map(|(intent, links)| {
-                links.links.iter().map(|link| &link.token).chain([&intent.tag]).chain(targets(intent))
+                let named = links.links.iter().map(|link| &link.token).chain(&intent.mentions);
+                named.chain([&intent.tag]).chain(targets(intent))
             })
             .map(|token| token.to_vec())
             .collect();
@@ -34,6 +35,8 @@ impl Subjects {
             by_tag: HashMap::new(),
             by_pairwise: if ids.is_empty() { HashMap::new() } else { pairwise(connection, &parties, &ids).await? },
             new_tokens: Vec::new(),
+            mentions: Mentions::new(),
+            new_mentions: Mentions::new(),
             placed: HashMap::new(),
         };
         let wanted: Vec<Vec<u8>> = intents
@@ -51,7 +54,33 @@ impl Subjects {
             }
         }
         found.lock(connection).await?;
+        found.read_mentions(connection, intents).await?;
         Ok(found)
+    }
+
+    /// Reads what was mentioned of the subjects of this batch. Placements are mentioned by nothing.
+    async fn read_mentions(&mut self, connection: &mut PgConnection, intents: &[Intent]) -> Result<(), StoreFault> {
+        let mentionable = |kind: SubjectKind| kind != SubjectKind::Placement;
+        let known = self.by_id.values().filter(|one| mentionable(one.kind)).flat_map(|one| &one.said);
+        let known = known.flat_map(|one| &one.links).map(|link| &link.token);
+        let new = intents.iter().filter_map(|intent| intent.links.as_ref()).filter(|links| mentionable(links.kind));
+        let new = new.flat_map(|links| &links.links).map(|link| &link.token);
+        let named = intents.iter().flat_map(|intent| &intent.mentions);
+        let tokens: BTreeSet<&[u8; 16]> = known.chain(new).chain(named).collect();
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let tokens: Vec<Vec<u8>> = tokens.into_iter().map(|token| token.to_vec()).collect();
+        let rows =
+            sqlx::query!("select token, kind, authority, value, at from mentions where token = any($1)", &tokens);
+        for row in rows.fetch_all(connection).await? {
+            let bad = |column| StoreFault::BadRow { table: "mentions", column, row: row.authority.clone() };
+            let kind = row.kind.parse().map_err(|_| bad("kind"))?;
+            let token = row.token.as_slice().try_into().map_err(|_| bad("token"))?;
+            let one = Mention { kind, value: row.value, at: row.at, authority: row.authority.clone() };
+            self.mentions.insert((token, kind, row.authority), one);
+        }
+        Ok(())
     }
 
     /// Locks every dossier found, those they were merged into and all that were merged into these, in the order of their ids;
@@ -86,6 +115,8 @@ impl Subjects {
                     said: Vec::new(),
                     filed: Vec::new(),
                     subjects: Vec::new(),
+                    mentions: Vec::new(),
+                    is_mentioned: false,
                 };
                 self.by_id.insert(row.id, dossier);
             }

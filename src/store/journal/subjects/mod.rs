@@ -10,8 +10,8 @@ use crate::{
     domain::{
         arrange::{Arranged, Placement, arrange},
         clock::uuid_v7,
-        deadlines::{Clock, running},
-        facts::{Assertion, Effect, Exception, Link, Reach},
+        deadlines::{Clock, Mention, running},
+        facts::{Assertion, Effect, Exception, FactKind, Link, Reach},
         fold::{FoldRules, State, fold_among},
         identifiers::pairwise_id,
         standing::Standing,
@@ -76,7 +76,14 @@ struct Dossier {
     said: Vec<Assertion>,
     filed: Vec<Filed>,
     subjects: Vec<Subject>,
+    /// What is said of it in messages that are filed elsewhere.
+    mentions: Vec<Mention>,
+    /// Whether that changed: its clocks may have stopped.
+    is_mentioned: bool,
 }
+
+/// The last that each authority said of what a token names: one row for each kind of fact.
+type Mentions = BTreeMap<([u8; 16], FactKind, String), Mention>;
 
 /// The dossiers that a batch may touch, locked, with their messages and subjects.
 pub(super) struct Subjects {
@@ -86,6 +93,8 @@ pub(super) struct Subjects {
     /// What a party's id stands for: its dossier, the message that stands for its subject, and whether that is a worker.
     by_pairwise: HashMap<(String, String), (Uuid, [u8; 16], bool)>,
     new_tokens: Vec<([u8; 16], Uuid)>,
+    mentions: Mentions,
+    new_mentions: Mentions,
     /// Where each message of this batch ended.
     placed: HashMap<Uuid, Uuid>,
 }
@@ -206,7 +215,29 @@ impl Subjects {
                 held: outcome == Outcome::Held,
             });
         }
+        self.mention(intent, now);
         Plan::Store { outcome, problem }
+    }
+
+    /// Tells what a message names besides its subject. One that waits for a person tells it too: it was said, and is shown. For
+    /// when it was said, not when it happened: an answer may repeat what was known before it was asked for.
+    fn mention(&mut self, intent: &Intent, now: OffsetDateTime) {
+        for token in &intent.mentions {
+            for effect in &intent.effects {
+                let Effect::Status { kind, value, .. } = effect else { continue };
+                let (at, authority) = (intent.asserted_at.min(now), intent.authority.clone());
+                let one = Mention { kind: *kind, value: value.clone(), at, authority };
+                let key = (*token, *kind, one.authority.clone());
+                if self.mentions.get(&key).is_none_or(|known| (known.at, &known.value) < (one.at, &one.value)) {
+                    self.mentions.insert(key.clone(), one.clone());
+                    self.new_mentions.insert(key, one);
+                    let dossier = self.by_token.get(token).map(|id| self.canonical(*id));
+                    if let Some(dossier) = dossier.and_then(|id| self.by_id.get_mut(&id)) {
+                        (dossier.is_touched, dossier.is_mentioned) = (true, true);
+                    }
+                }
+            }
+        }
     }
 
     fn fits(&self, dossier: Uuid, intent: &Intent, is_worker: bool, reach: Reach) -> bool {
@@ -248,6 +279,8 @@ impl Subjects {
                 said: Vec::new(),
                 filed: Vec::new(),
                 subjects: Vec::new(),
+                mentions: Vec::new(),
+                is_mentioned: false,
             };
             self.by_id.insert(id, dossier);
             return id;
@@ -281,6 +314,10 @@ impl Subjects {
     /// Arranges and folds every dossier that was touched, once all messages of the batch are filed.
     pub(super) fn settle(&mut self, journal: &Journal, now: OffsetDateTime) {
         for dossier in self.by_id.values_mut().filter(|one| one.is_touched && one.merged_into.is_none()) {
+            let named: BTreeSet<&[u8; 16]> =
+                dossier.said.iter().flat_map(|one| &one.links).map(|link| &link.token).collect();
+            let mentions = self.mentions.iter().filter(|((token, ..), _)| named.contains(token));
+            dossier.mentions = mentions.map(|(_, one)| one.clone()).collect();
             let placed = dossier.settle(journal, now);
             self.placed.extend(placed);
         }
@@ -333,7 +370,7 @@ impl Dossier {
         let by = Settling { said: &said, standing: &Standing::of(&said), journal, now };
         let arranged = match self.kind {
             SubjectKind::Placement => arrange(by.said, by.standing),
-            SubjectKind::JobOrder | SubjectKind::Crisis => Arranged::default(),
+            SubjectKind::JobOrder | SubjectKind::Crisis | SubjectKind::Books => Arranged::default(),
         };
         if self.kind != SubjectKind::Placement {
             let all: Vec<usize> = (0..said.len()).collect();
@@ -445,8 +482,8 @@ impl Dossier {
         let rules = by.journal.rules_of(&self.corridor);
         let mut state = fold_among(by.standing, members.iter().map(|n| &by.said[*n]), &rules.fold);
         state.exceptions.extend(exceptions);
-        let clocks = match &rules.calendars {
-            Some(calendars) => running(&state, &rules.clocks, calendars, rules.fold.cut_over),
+        let clocks = match &rules.sides {
+            Some(sides) => running(&state, &self.mentions, &rules.clocks, sides, rules.fold.cut_over),
             None => Vec::new(),
         };
         let row = &mut self.subjects[at];
@@ -458,6 +495,7 @@ impl Dossier {
         // What is said elsewhere in the dossier may change it too: a withdrawal, another who claims the same passport.
         let axes = [state.stage.as_str(), state.stay.as_str(), state.welfare.as_str()];
         let exceptions: BTreeSet<String> = state.exceptions.iter().map(ToString::to_string).collect();
+        row.is_changed |= self.is_mentioned;
         row.is_changed |= row.axes != axes || row.exceptions != exceptions || row.members != members.len();
         row.state = Some(Arc::new(state));
         row.clocks = clocks;

@@ -18,6 +18,7 @@ impl Subjects {
         now: OffsetDateTime,
     ) -> Result<(), StoreFault> {
         self.write_dossiers(connection).await?;
+        self.write_mentions(connection).await?;
         let changed: Vec<(&Subject, Uuid)> = self
             .by_id
             .values()
@@ -66,6 +67,33 @@ impl Subjects {
             &opened,
             &tokens,
             &linked
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// The last that each authority said of something that is not the subject of its messages.
+    async fn write_mentions(&self, connection: &mut PgConnection) -> Result<(), StoreFault> {
+        if self.new_mentions.is_empty() {
+            return Ok(());
+        }
+        // In the order of their keys, so that two instances do not wait for each other.
+        let tokens: Vec<Vec<u8>> = self.new_mentions.keys().map(|(token, ..)| token.to_vec()).collect();
+        let kinds: Vec<String> = self.new_mentions.keys().map(|(_, kind, _)| kind.to_string()).collect();
+        let authorities: Vec<String> = self.new_mentions.values().map(|one| one.authority.clone()).collect();
+        let values: Vec<String> = self.new_mentions.values().map(|one| one.value.clone()).collect();
+        let at: Vec<OffsetDateTime> = self.new_mentions.values().map(|one| one.at).collect();
+        sqlx::query!(
+            "insert into mentions (token, kind, authority, value, at)
+             select * from unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+             on conflict (token, kind, authority) do update set value = excluded.value, at = excluded.at
+               where (mentions.at, mentions.value collate \"C\") < (excluded.at, excluded.value collate \"C\")",
+            &tokens,
+            &kinds,
+            &authorities,
+            &values,
+            &at
         )
         .execute(connection)
         .await?;
@@ -190,16 +218,18 @@ async fn write_clocks(connection: &mut PgConnection, changed: &[(&Subject, Uuid)
     let subjects: Vec<Uuid> = rows.iter().map(|(subject, _)| *subject).collect();
     let names: Vec<String> = rows.iter().map(|(_, clock)| clock.name.clone()).collect();
     let tags: Vec<Vec<u8>> = rows.iter().map(|(_, clock)| tag(clock.case)).collect();
+    let authorities: Vec<String> = rows.iter().map(|(_, clock)| clock.authority.clone()).collect();
     let old: Vec<Uuid> = changed.iter().filter(|(one, _)| !one.is_new).map(|(one, _)| one.id).collect();
     if !old.is_empty() {
         sqlx::query!(
             "delete from clocks c where subject = any($1) and not exists (
-               select from unnest($2::uuid[], $3::text[], $4::bytea[]) as t (subject, name, case_tag)
-               where t.subject = c.subject and t.name = c.name and t.case_tag = c.case_tag)",
+               select from unnest($2::uuid[], $3::text[], $4::bytea[], $5::text[]) as t (subject, name, case_tag, authority)
+               where (t.subject, t.name, t.case_tag, t.authority) = (c.subject, c.name, c.case_tag, c.authority))",
             &old,
             &subjects,
             &names,
-            &tags
+            &tags,
+            &authorities
         )
         .execute(&mut *connection)
         .await?;
@@ -208,7 +238,6 @@ async fn write_clocks(connection: &mut PgConnection, changed: &[(&Subject, Uuid)
         return Ok(());
     }
     let messages: Vec<Uuid> = rows.iter().map(|(_, clock)| clock.message).collect();
-    let authorities: Vec<String> = rows.iter().map(|(_, clock)| clock.authority.clone()).collect();
     let started: Vec<OffsetDateTime> = rows.iter().map(|(_, clock)| clock.started_at).collect();
     let due: Vec<OffsetDateTime> = rows.iter().map(|(_, clock)| clock.due_at).collect();
     let alarm: Vec<OffsetDateTime> = rows.iter().map(|(_, clock)| clock.alarm_at).collect();
@@ -216,7 +245,7 @@ async fn write_clocks(connection: &mut PgConnection, changed: &[(&Subject, Uuid)
         "insert into clocks (subject, name, case_tag, message, authority, started_at, due_at, alarm_at)
          select * from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[], $5::text[], $6::timestamptz[], $7::timestamptz[],
            $8::timestamptz[])
-         on conflict (subject, name, case_tag) do update set message = excluded.message, authority = excluded.authority,
+         on conflict (subject, name, case_tag, authority) do update set message = excluded.message,
            started_at = excluded.started_at, due_at = excluded.due_at, alarm_at = excluded.alarm_at,
            reminded_at = case when clocks.message = excluded.message then clocks.reminded_at end
            where (clocks.message, clocks.started_at, clocks.due_at, clocks.alarm_at)
