@@ -16,6 +16,7 @@ pub mod evidence;
 pub mod inbox;
 pub mod intake;
 pub mod mailbox;
+pub mod operations;
 mod own;
 pub mod poll;
 pub mod query;

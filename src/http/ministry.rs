@@ -8,8 +8,8 @@ use crate::{
     access::Issuer,
     domain::facts::{Stage, Stay, Welfare},
     exchange::{
-        Gateway, decide,
-        query::{self, Filter, Inquiry},
+        Gateway, decide, operations,
+        query::{Filter, Inquiry},
     },
     message::{problem::ProblemKind, strict_json},
 };
@@ -56,7 +56,7 @@ pub fn router(ministry: Arc<Ministry>) -> Router {
 /// The operations port, for loopback: `/livez`, `/readyz`, `/metrics`.
 pub fn operations(gateway: Arc<Gateway>) -> Router {
     let ready = |State(gateway): State<Arc<Gateway>>| async move {
-        let state = query::ready(&gateway).await;
+        let state = operations::ready(&gateway).await;
         if state.is_ok() {
             (StatusCode::OK, "ready\n")
         } else {
@@ -64,7 +64,7 @@ pub fn operations(gateway: Arc<Gateway>) -> Router {
         }
     };
     let metrics = |State(gateway): State<Arc<Gateway>>| async move {
-        query::figures(&gateway).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+        operations::figures(&gateway).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
     };
     Router::new()
         .route("/livez", get(|| async { "live\n" }))
