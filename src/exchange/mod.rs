@@ -15,6 +15,7 @@ pub mod erase;
 pub mod evidence;
 pub mod inbox;
 pub mod intake;
+mod known;
 pub mod mailbox;
 pub mod operations;
 mod own;
@@ -22,6 +23,7 @@ pub mod poll;
 pub mod query;
 pub mod quotas;
 pub mod tokens;
+pub mod view;
 
 use crate::{
     domain::{

@@ -106,6 +106,7 @@ pub async fn work_items(
         r#"select subject as "subject!", corridor as "corridor!", kind as "kind!", clock, opened_at as "opened_at!" from (
              select e.subject, s.corridor, e.kind, null as clock, e.opened_at
              from exceptions e join subjects s on s.id = e.subject where e.closed_at is null and s.merged_into is null
+               and e.kind <> all ($7)
              union all
              select c.subject, s.corridor, t.exception, c.name, c.alarm_at
              from clocks c join subjects s on s.id = c.subject join unnest($3::text[], $4::text[]) as t (name, exception) on t.name = c.name
@@ -118,7 +119,8 @@ pub async fn work_items(
         &reading.clocks,
         &reading.exceptions,
         reading.now,
-        limit
+        limit,
+        &reading.hidden
     )
     .fetch_all(pool)
     .await?)

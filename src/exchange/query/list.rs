@@ -1,6 +1,6 @@
 //! Lists of placements: by filters, by what somebody knows of a person, by what changed.
 
-use super::{Filter, Inquiry, Outcome, reading, rfc3339};
+use super::{Filter, Inquiry, Outcome, rfc3339};
 use crate::{
     domain::names,
     exchange::intake,
@@ -9,6 +9,7 @@ use crate::{
     store::query::{self, PlacementRow},
 };
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Most candidates that a search ranks.
@@ -19,38 +20,27 @@ impl Inquiry<'_> {
     ///
     /// # Errors
     /// `purpose-missing` where the purpose allows no lists; `service-unavailable`.
-    pub async fn list(
-        &self,
-        mut filter: Filter,
-        employer: Option<&str>,
-        limit: i64,
-    ) -> Outcome<(Vec<Value>, Option<Uuid>)> {
+    pub async fn list(&self, filter: Filter, limit: i64) -> Outcome<(Vec<Value>, Option<Uuid>)> {
         self.persons()?;
         self.bulk()?;
-        if filter.stay.is_some() && !self.sees_stay() {
-            return Err(self.refuse("stay-not-for-this-purpose"));
-        }
-        if filter.welfare.is_some() && !self.purpose.welfare {
-            return Err(self.refuse("welfare-not-for-this-purpose"));
-        }
-        filter.term = employer.map(|value| self.gateway.journal.tokens.term("employer", &intake::normal(value)));
+        self.may_filter_by(&filter)?;
         let home = self.gateway.parties.home.code();
-        let reading = reading(self.gateway);
-        let rows = query::list(&self.gateway.journal.channel, home, &filter, &reading, limit + 1).await;
+        let rows = query::list(&self.gateway.journal.channel, home, &filter, &self.reading(), limit + 1).await;
         let mut rows = rows.map_err(|fault| self.away(&fault))?;
         let more = rows.len() as i64 > limit;
         rows.truncate(limit as usize);
-        self.disclose(&rows, &["stage", "stay"]).await?;
+        self.disclose_rows(&rows).await?;
         let next = rows.last().filter(|_| more).map(|row| row.id);
         Ok((rows.iter().map(|row| self.summary(row)).collect(), next))
     }
 
-    /// Placements that a search leads to, best first.
+    /// Placements that a search leads to, best first, of those that the filter lets through.
     ///
     /// # Errors
-    /// `malformed-request` for a body that searches for nothing; `service-unavailable`.
-    pub async fn search(&self, body: &Value) -> Outcome<Vec<Value>> {
+    /// `malformed-request` for a body that searches for nothing; `purpose-missing`; `service-unavailable`.
+    pub async fn search(&self, body: &Value, filter: Filter) -> Outcome<Vec<Value>> {
         self.persons()?;
+        self.may_filter_by(&filter)?;
         let malformed = |reason: &str| Box::new(self.gateway.problem(ProblemKind::MalformedRequest).because(reason));
         let members = body.as_object().ok_or_else(|| malformed("object-expected"))?;
         let mut terms: Vec<i64> = Vec::new();
@@ -80,15 +70,16 @@ impl Inquiry<'_> {
         let pool = &self.gateway.journal.channel;
         let hits = query::by_terms(pool, &terms, CANDIDATES).await.map_err(|fault| self.away(&fault))?;
         let ids: Vec<Uuid> = hits.iter().filter(|(_, hits)| *hits >= needed).map(|(id, _)| *id).collect();
-        let filter = Filter { ids: Some(ids.clone()), ..Filter::default() };
-        let rows =
-            query::list(pool, self.gateway.parties.home.code(), &filter, &reading(self.gateway), CANDIDATES).await;
+        let filter = Filter { ids: Some(ids.clone()), ..filter };
+        let rows = query::list(pool, self.gateway.parties.home.code(), &filter, &self.reading(), CANDIDATES).await;
         let mut rows = rows.map_err(|fault| self.away(&fault))?;
         rows.sort_by_key(|row| ids.iter().position(|id| *id == row.id));
-        if !self.purpose.bulk && rows.len() > 1 {
+        // One person may have been placed more than once.
+        let persons: BTreeSet<Uuid> = rows.iter().map(|row| row.worker.unwrap_or(row.id)).collect();
+        if !self.purpose.bulk && persons.len() > 1 {
             return Err(self.refuse("more-than-one-person"));
         }
-        self.disclose(&rows, &["stage", "stay"]).await?;
+        self.disclose_rows(&rows).await?;
         Ok(rows.iter().map(|row| self.summary(row)).collect())
     }
 
@@ -103,12 +94,18 @@ impl Inquiry<'_> {
         let pool = &self.gateway.journal.channel;
         let changed = query::changes(pool, after, limit).await.map_err(|fault| self.away(&fault))?;
         let next = changed.last().map_or(after, |(change, _)| *change);
-        let filter = Filter { ids: Some(changed.into_iter().map(|(_, id)| id).collect()), ..Filter::default() };
-        let rows = query::list(pool, home, &filter, &reading(self.gateway), limit).await;
+        let ids: Vec<Uuid> = changed.into_iter().map(|(_, id)| id).collect();
+        let filter = Filter { ids: Some(ids.clone()), ..Filter::default() };
+        let rows = query::list(pool, home, &filter, &self.reading(), limit).await;
         let mut rows = rows.map_err(|fault| self.away(&fault))?;
-        rows.sort_by_key(|row| row.change);
-        self.disclose(&rows, &["stage", "stay"]).await?;
+        rows.sort_by_key(|row| ids.iter().position(|id| *id == row.id));
+        self.disclose_rows(&rows).await?;
         Ok((rows.iter().map(|row| self.summary(row)).collect(), next))
+    }
+
+    async fn disclose_rows(&self, rows: &[PlacementRow]) -> Outcome<()> {
+        let about: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        self.disclose(&about, &["stage", "stay"]).await
     }
 
     /// The placement as its row has it.

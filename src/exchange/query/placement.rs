@@ -1,13 +1,14 @@
 //! One placement: what is known of it, by whom and since when; and its history.
 
-use super::{Filter, Inquiry, Outcome, reading, rfc3339};
+use super::{Filter, Inquiry, Outcome, rfc3339};
 use crate::{
     domain::{
         arrange::{Placement, arrange},
-        facts::{Assertion, FactKind},
-        fold::{Standing, State, fold_among, registration_before},
+        facts::{Assertion, Effect, FactKind},
+        fold::{State, registration_before},
+        identifiers::is_pairwise_id,
     },
-    exchange::intake,
+    exchange::{intake, known::Known},
     message::problem::ProblemKind,
     schema::catalogue::Class,
     store::query::{self, PlacementRow, Step},
@@ -28,29 +29,33 @@ impl Inquiry<'_> {
         let until = as_known_at.unwrap_or(now);
         let all = self.history(row.id, until).await?;
         let everything: Vec<&Step> = all.iter().collect();
-        let (state, steps) = self.standing(&row, &everything);
-        let (fields, shown) = self.fields(&steps, &state).await?;
+        let known = self.known(&row, &everything);
+        let (fields, shown) = self.fields(&known).await?;
+        let state = &known.state;
         let mut whole = self.summary(&row);
-        self.put_state(&mut whole, &state, &steps, until);
+        self.put_state(&mut whole, state, &known.members, until);
         whole["as_of"] = rfc3339(until);
         whole["fields"] = fields;
         if self.purpose.facts.is_none() {
             whole["deadlines"] = self.deadlines(&row, until).await?;
-            whole["substituted"] = self.substituted(&state);
+            whole["substituted"] = self.substituted(state);
         }
-        let bars = state.facts.get(&FactKind::Absence).and_then(|one| registration_before(&state, one.at));
+        if as_known_at.is_some() {
+            self.put_back_in_time(&mut whole, state);
+        }
+        let bars = state.facts.get(&FactKind::Absence).and_then(|one| registration_before(state, one.at));
         if let Some(bars) = bars.filter(|_| self.purpose.class >= Class::S3) {
             whole["absence_barred_by"] = json!({"registered_at": rfc3339(bars.at), "message": bars.source.message});
         }
         whole["partner_knows"] = self.partner_knows(&row, &everything, until).await?;
         whole["other_placements"] = self.others(&row).await?;
         let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
-        self.disclose(std::slice::from_ref(&row), &shown).await?;
+        self.disclose(&[row.id], &shown).await?;
         Ok(whole)
     }
 
-    /// The state of a placement by some of the messages around it, and those of them that belong to it.
-    fn standing<'s>(&self, row: &PlacementRow, known: &[&'s Step]) -> (State, Vec<&'s Step>) {
+    /// A placement by some of the messages around it.
+    fn known<'s>(&self, row: &PlacementRow, known: &[&'s Step]) -> Known<'s> {
         let counts = |step: &&&Step| step.outcome != "refused";
         let steps: Vec<&Step> = known.iter().filter(counts).copied().collect();
         let said: Vec<Assertion> = steps.iter().map(|step| step.assertion.clone()).collect();
@@ -63,8 +68,7 @@ impl Inquiry<'_> {
         let own = own.or_else(|| placements().filter(|one| here(one) > 0).max_by_key(here));
         let members = own.map(|one| one.members.as_slice()).unwrap_or_default();
         let rules = &self.gateway.journal.rules_of(&row.corridor).fold;
-        let state = fold_among(&Standing::of(&said), members.iter().map(|n| &said[*n]), rules);
-        (state, members.iter().map(|n| steps[*n]).collect())
+        Known::of(&steps, &said, members, rules)
     }
 
     /// Every message about a placement, oldest first.
@@ -74,9 +78,9 @@ impl Inquiry<'_> {
     pub async fn timeline(&self, id: &str) -> Outcome<Value> {
         let row = self.find(id).await?;
         let steps = self.history(row.id, self.gateway.now()).await?;
-        let shown = |step: &&Step| step.here && self.may_see(step);
+        let shown = |step: &&Step| step.here && self.may_see(step) && self.is_of_facts_shown(step);
         let steps: Vec<Value> = steps.iter().filter(shown).map(|step| self.step(step)).collect();
-        self.disclose(std::slice::from_ref(&row), &["timeline"]).await?;
+        self.disclose(&[row.id], &["timeline"]).await?;
         Ok(json!({"id": row.id, "steps": steps}))
     }
 
@@ -85,22 +89,23 @@ impl Inquiry<'_> {
         let pool = &self.gateway.journal.channel;
         let home = self.gateway.parties.home.code();
         let not_found = || Box::new(self.gateway.problem(ProblemKind::NotFound).because("no-such-placement"));
-        let id = match id.parse::<Uuid>() {
-            Ok(id) => Some(id),
+        let found = match id.parse::<Uuid>() {
+            Ok(id) => query::through_merges(pool, id).await,
             // By the id that any party knows it by: what a partner reads out on the telephone.
-            Err(_) => {
+            Err(_) if is_pairwise_id(id) => {
                 let parties: Vec<String> = self.gateway.parties.all().map(|party| party.code().to_owned()).collect();
-                query::by_any_pairwise(pool, &parties, id).await.map_err(|fault| self.away(&fault))?
+                query::by_any_pairwise(pool, &parties, id).await
             }
+            Err(_) => Ok(None),
         };
-        let filter = Filter { ids: Some(vec![id.ok_or_else(not_found)?]), ..Filter::default() };
-        let rows =
-            query::list(pool, home, &filter, &reading(self.gateway), 1).await.map_err(|fault| self.away(&fault))?;
+        let id = found.map_err(|fault| self.away(&fault))?.ok_or_else(not_found)?;
+        let filter = Filter { ids: Some(vec![id]), ..Filter::default() };
+        let rows = query::list(pool, home, &filter, &self.reading(), 1).await.map_err(|fault| self.away(&fault))?;
         rows.into_iter().next().ok_or_else(not_found)
     }
 
     async fn history(&self, subject: Uuid, until: OffsetDateTime) -> Outcome<Vec<Step>> {
-        query::history(&self.gateway.journal.channel, subject, until).await.map_err(|fault| self.away(&fault))
+        query::history(&self.gateway.journal.channel, &[subject], until).await.map_err(|fault| self.away(&fault))
     }
 
     fn put_state(&self, whole: &mut Value, state: &State, steps: &[&Step], until: OffsetDateTime) {
@@ -119,9 +124,13 @@ impl Inquiry<'_> {
             shown.is_none_or(|shown| shown.iter().any(|one| one == kind.as_str())) && may_see(fact.source.message)
         });
         let facts = facts.map(|(kind, fact)| {
-            let said = json!({"value": fact.value, "happened_at": rfc3339(fact.at), "authority": fact.source.authority,
+            let mut said = json!({"happened_at": rfc3339(fact.at), "authority": fact.source.authority,
                 "asserted_at": rfc3339(fact.source.asserted_at), "message": fact.source.message,
                 "age_s": (until - fact.source.asserted_at).whole_seconds().max(0)});
+            // That it happened is of the message's class, what came of it is of its field's.
+            if shown.is_some() || self.gateway.schemas.class_of_fact(*kind) <= self.purpose.class {
+                said["value"] = fact.value.clone().into();
+            }
             (kind.as_str().to_owned(), said)
         });
         whole["facts"] = Value::Object(facts.collect());
@@ -136,6 +145,20 @@ impl Inquiry<'_> {
                 json!({"status": state.case_status(tag).map(|status| status.as_str()), "facts": Value::Object(facts.collect())})
             };
             whole["cases"] = state.cases.keys().map(case).collect();
+        }
+    }
+
+    /// What the row says of today is not said of an earlier day. Exceptions of clocks are not known for it.
+    fn put_back_in_time(&self, whole: &mut Value, state: &State) {
+        let Some(members) = whole.as_object_mut() else { return };
+        for of_today in ["updated_at", "provisional"] {
+            members.remove(of_today);
+        }
+        members.insert("last_heard_of".into(), state.heard_at.map(rfc3339).into());
+        if members.contains_key("exceptions") {
+            let hidden = self.hidden_exceptions();
+            let open = state.exceptions.iter().map(|one| one.as_str()).filter(|one| !hidden.iter().any(|h| h == one));
+            members.insert("exceptions".into(), open.collect());
         }
     }
 
@@ -162,12 +185,15 @@ impl Inquiry<'_> {
         if self.purpose.facts.is_some() {
             return Ok(Value::Null);
         }
-        let knows = |step: &&&Step| step.party == row.corridor || told.contains(&step.message);
-        let known: Vec<&Step> = steps.iter().filter(knows).copied().collect();
-        let (state, own) = self.standing(row, &known);
-        let mut knows = json!({"stage": state.stage.as_str(), "messages": own.len()});
+        // What officers decided about a message that it knows changes what that message says to it too.
+        let decides = |step: &Step| self.gateway.schemas.is_decision(&step.type_name);
+        let knows = |step: &&&Step| step.party == row.corridor || told.contains(&step.message) || decides(step);
+        let around: Vec<&Step> = steps.iter().filter(knows).copied().collect();
+        let known = self.known(row, &around);
+        let counted = known.members.iter().filter(|step| self.may_see(step) && !decides(step)).count();
+        let mut knows = json!({"stage": known.state.stage.as_str(), "messages": counted});
         if self.sees_stay() {
-            knows["stay"] = state.stay_at(until).as_str().into();
+            knows["stay"] = known.state.stay_at(until).as_str().into();
         }
         Ok(knows)
     }
@@ -176,6 +202,15 @@ impl Inquiry<'_> {
     fn may_see(&self, step: &Step) -> bool {
         let message = self.gateway.schemas.message(&step.type_name);
         !message.is_some_and(|message| message.safety) || self.purpose.class >= Class::S3
+    }
+
+    /// Whether a message asserts one of the only facts that the purpose shows.
+    fn is_of_facts_shown(&self, step: &Step) -> bool {
+        let shows = |effect: &Effect| {
+            let Effect::Status { kind, .. } = effect else { return false };
+            self.purpose.facts.iter().flatten().any(|one| one == kind.as_str())
+        };
+        self.purpose.facts.is_none() || step.assertion.effects.iter().any(shows)
     }
 
     fn step(&self, step: &Step) -> Value {

@@ -27,7 +27,10 @@ impl Inquiry<'_> {
         let journal = &self.gateway.journal;
         let withdrawals = self.gateway.schemas.messages().filter(|message| message.invalidates.is_some());
         let withdrawals: Vec<String> = withdrawals.map(|message| message.name.clone()).collect();
-        let rows = query::waiting_for_a_person(&journal.channel, &withdrawals, HELD).await;
+        // Messages about protection are for those who may see the class of their fields.
+        let safety = self.gateway.schemas.messages().filter(|one| one.safety && self.purpose.class < Class::S3);
+        let hidden: Vec<String> = safety.map(|message| message.name.clone()).collect();
+        let rows = query::waiting_for_a_person(&journal.channel, &withdrawals, &hidden, HELD).await;
         let rows = rows.map_err(|fault| self.away(&fault))?;
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
         let stored = messages::open(&journal.channel, &journal.vault, &journal.kek, &ids).await;
@@ -39,10 +42,6 @@ impl Inquiry<'_> {
         let mut shown: Vec<String> = vec!["held".to_owned()];
         let mut listed = Vec::new();
         for row in &rows {
-            let safety = self.gateway.schemas.message(&row.type_name).is_some_and(|message| message.safety);
-            if safety && self.purpose.class < Class::S3 {
-                continue;
-            }
             let faults = intake::read_faults(row.problem.as_deref());
             let mut fields = Map::new();
             for (pointer, field, value) in event(row.id).iter().flat_map(|e| self.gateway.schemas.fields_in(&e["data"]))
@@ -61,7 +60,8 @@ impl Inquiry<'_> {
         }
         shown.sort_unstable();
         shown.dedup();
-        self.disclose(&[], &shown.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        let about: Vec<Uuid> = rows.iter().filter_map(|row| row.subject).collect();
+        self.disclose(&about, &shown.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         Ok(listed)
     }
 
