@@ -22,7 +22,7 @@
 //! 8. **One owner per field, one reason per look.** The fold keeps a non-owner's differing value as a claim; each look states a
 //!    purpose and becomes a leaf; what stays home never leaves, and nothing goes out about who is at risk.
 //!    (`it::refusals::anothers_field…`, `it::ministry::an_officer_finds…`, `it::outbound::what_stays_home…`,
-//!    `it::lifecycle::nothing_goes_out…`)
+//!    `it::lifecycle::nothing_goes_out…`, `it::views::nothing_that_a_partner_reads…`, `it::purposes::what_is_open…`)
 //! 9. **A refusal helps.** Field, rule, fix and error id in four languages, never what was sent.
 //!    (`words::tests`, `schema::tests`, `it::refusals`)
 //!
@@ -42,7 +42,7 @@
 //! | [`access`] | officers and the purposes they may state |
 //! | [`store`] | the only SQL: journal, deliveries, queries, ledger rows, keys |
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
-//! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, deadlines, limits, query, decide, erase, … |
+//! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, deadlines, limits, query (officers), view (parties' systems), decide, erase, … |
 //! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |
 //! | `sandbox` | private PostgreSQL, throw-away PKI, mocks of both sides, the integrator's kit, population (a default cargo feature) |
 //! | [`app`] | configuration, wiring, loops, system clock and generator, command line (one file a command) |

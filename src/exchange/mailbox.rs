@@ -11,6 +11,7 @@ use crate::{
         StoreFault, deliveries,
         journal::settlement::{Settlement, Verdict},
         messages::{self, KnownAs, Stored},
+        query,
     },
 };
 use serde_json::Value;
@@ -48,16 +49,24 @@ pub async fn read(
         None => deliveries::acknowledged(pool, &caller.client().id).await.map_err(away)?,
     };
     let deadline = tokio::time::Instant::now() + wait;
+    let mut from = after;
     let letters = loop {
-        let letters = deliveries::mailbox(pool, party, &types, after, limit).await.map_err(away)?;
-        if !letters.is_empty() || tokio::time::Instant::now() >= deadline {
+        let mut letters = deliveries::mailbox(pool, party, &types, from, limit).await.map_err(away)?;
+        // The reader's cursor never shows what was kept back: it stays at the last message that was given.
+        let passed = letters.last().map(|letter| letter.seq);
+        let kept = keep_back(gateway, party, &letters).await.map_err(away)?;
+        letters.retain(|letter| !kept.contains(&letter.message));
+        if !letters.is_empty() {
             break letters;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        match passed {
+            Some(seq) => from = seq,
+            None if tokio::time::Instant::now() >= deadline => break letters,
+            None => tokio::time::sleep(LOOK_AGAIN).await,
+        }
     };
     let ids: Vec<_> = letters.iter().map(|letter| letter.message).collect();
-    keep_back(gateway, party, &letters).await.map_err(away)?;
-    let events = events_for(gateway, party, &ids).await.map_err(away)?;
+    let events = given(gateway, party, &ids).await.map_err(away)?;
     let next = letters.last().map_or(after, |letter| letter.seq);
     let letters = letters.into_iter().filter_map(|letter| {
         let event = events.iter().find(|(id, _)| *id == letter.message)?.1.clone();
@@ -66,14 +75,23 @@ pub async fn read(
     Ok(Page { letters: letters.collect(), next })
 }
 
-/// Parks what may not be given to a partner now: its cursor passes over it, and an acknowledgement never settles it. When it may
-/// go out it comes again at the end of the mailbox.
-async fn keep_back(gateway: &Gateway, party: &str, letters: &[deliveries::Letter]) -> Result<(), StoreFault> {
+/// Parks what may not be given to a partner now, and tells which that is: reading passes over it, and an acknowledgement never
+/// settles it. When it may go out it comes again at the end of the mailbox. What the partner has already it may read again: that it
+/// vanished would tell why.
+async fn keep_back(
+    gateway: &Gateway,
+    party: &str,
+    letters: &[deliveries::Letter],
+) -> Result<Vec<uuid::Uuid>, StoreFault> {
     if !is_partner(gateway, party) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let ids: Vec<uuid::Uuid> = letters.iter().map(|letter| letter.message).collect();
-    let kept = shielded(gateway, &ids).await?;
+    let mut kept = shielded(gateway, &ids).await?;
+    if !kept.is_empty() {
+        let told = query::told_until(&gateway.journal.channel, party, &kept, gateway.now()).await?;
+        kept.retain(|message| !told.contains(message));
+    }
     let settlement = |letter: &deliveries::Letter| Settlement {
         party: party.to_owned(),
         seq: letter.seq,
@@ -88,7 +106,7 @@ async fn keep_back(gateway: &Gateway, party: &str, letters: &[deliveries::Letter
     if !parked.is_empty() {
         gateway.journal.settle(&parked).await?;
     }
-    Ok(())
+    Ok(kept)
 }
 
 /// Sends on its way what was kept back and may go out now; gives its number.
@@ -147,12 +165,13 @@ pub async fn acknowledge(gateway: &Gateway, caller: &Caller, cursor: i64, body: 
     Ok(settled)
 }
 
-fn types_for(gateway: &Gateway, caller: &Caller) -> Vec<String> {
+/// Types of messages that are addressed to the client's authorities.
+pub(super) fn types_for(gateway: &Gateway, caller: &Caller) -> Vec<String> {
     let seen = gateway.schemas.messages().filter(|message| message.seen_by(&caller.client().authorities));
     seen.map(|message| message.name.clone()).collect()
 }
 
-/// The events of messages as `party` may see them. A message whose key is destroyed has none.
+/// The events of messages as `party` may see them now. A message whose key is destroyed has none, nor one that is kept back.
 ///
 /// # Errors
 /// [`StoreFault`].
@@ -161,12 +180,25 @@ pub async fn events_for(
     party: &str,
     ids: &[uuid::Uuid],
 ) -> Result<Vec<(uuid::Uuid, Value)>, StoreFault> {
+    let shielded = if is_partner(gateway, party) { shielded(gateway, ids).await? } else { Vec::new() };
+    let free: Vec<uuid::Uuid> = ids.iter().filter(|id| !shielded.contains(id)).copied().collect();
+    given(gateway, party, &free).await
+}
+
+/// The events of messages as `party` sees them that it sent or was told already. Nothing is kept back here: who asks for others
+/// asks [`events_for`].
+///
+/// # Errors
+/// [`StoreFault`].
+pub(super) async fn given(
+    gateway: &Gateway,
+    party: &str,
+    ids: &[uuid::Uuid],
+) -> Result<Vec<(uuid::Uuid, Value)>, StoreFault> {
     let journal = &gateway.journal;
     let stored = messages::open(&journal.channel, &journal.vault, &journal.kek, ids).await?;
     let subjects: Vec<_> = stored.iter().filter_map(|one| one.subject).collect();
     let pairwise = messages::pairwise(&journal.channel, party, &subjects).await?;
-    let shielded = if is_partner(gateway, party) { shielded(gateway, ids).await? } else { Vec::new() };
-    let stored: Vec<Stored> = stored.into_iter().filter(|one| !shielded.contains(&one.id)).collect();
     let withdrawn: Vec<(uuid::Uuid, Vec<u8>)> = stored.iter().filter_map(|one| withdraws(gateway, one)).collect();
     let tags: Vec<Vec<u8>> = withdrawn.iter().map(|(_, tag)| tag.clone()).collect();
     let known = if tags.is_empty() { HashMap::new() } else { messages::by_tags(&journal.channel, &tags).await? };

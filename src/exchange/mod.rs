@@ -15,13 +15,16 @@ pub mod erase;
 pub mod evidence;
 pub mod inbox;
 pub mod intake;
+mod known;
 mod lateness;
 pub mod limits;
 pub mod mailbox;
+pub mod operations;
 mod own;
 pub mod poll;
 pub mod query;
 pub mod tokens;
+pub mod view;
 
 use crate::{
     domain::{

@@ -8,8 +8,8 @@ use crate::{
     access::Issuer,
     domain::facts::{Stage, Stay, Welfare},
     exchange::{
-        Gateway, decide,
-        query::{self, Filter, Inquiry},
+        Gateway, decide, operations,
+        query::{Filter, Inquiry},
     },
     message::{problem::ProblemKind, strict_json},
 };
@@ -21,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde_json::json as object;
+use serde_json::{Value, json as object};
 use std::{collections::HashMap, sync::Arc};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -56,7 +56,7 @@ pub fn router(ministry: Arc<Ministry>) -> Router {
 /// The operations port, for loopback: `/livez`, `/readyz`, `/metrics`.
 pub fn operations(gateway: Arc<Gateway>) -> Router {
     let ready = |State(gateway): State<Arc<Gateway>>| async move {
-        let state = query::ready(&gateway).await;
+        let state = operations::ready(&gateway).await;
         if state.is_ok() {
             (StatusCode::OK, "ready\n")
         } else {
@@ -64,7 +64,7 @@ pub fn operations(gateway: Arc<Gateway>) -> Router {
         }
     };
     let metrics = |State(gateway): State<Arc<Gateway>>| async move {
-        query::figures(&gateway).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+        operations::figures(&gateway).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
     };
     Router::new()
         .route("/livez", get(|| async { "live\n" }))
@@ -80,8 +80,11 @@ struct Asking {
     case_number: Option<String>,
     /// As it came, for the link to the next page.
     query: String,
-    parameters: HashMap<String, String>,
+    parameters: Parameters,
 }
+
+/// What is left of the parameters of a request.
+struct Parameters(HashMap<String, String>);
 
 impl FromRequestParts<Arc<Ministry>> for Asking {
     type Rejection = Refusal;
@@ -104,7 +107,7 @@ impl FromRequestParts<Arc<Ministry>> for Asking {
         let purpose = text("x-purpose").or(parameters.remove("purpose"));
         let case_number = text("x-case-number").or(parameters.remove("case_number"));
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        Ok(Self { officer, purpose, case_number, query, parameters })
+        Ok(Self { officer, purpose, case_number, query, parameters: Parameters(parameters) })
     }
 }
 
@@ -113,10 +116,23 @@ impl Asking {
         let purpose = self.purpose.as_deref();
         Ok(Inquiry::open(gateway, self.officer.clone(), purpose, self.case_number.clone())?)
     }
+}
+
+impl Parameters {
+    /// The members of a JSON object; `None` for anything else.
+    fn of(object: &Value) -> Option<Self> {
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let members = object.as_object()?.iter();
+        members.map(|(name, value)| Some((name.clone(), text(value)?))).collect::<Option<_>>().map(Self)
+    }
 
     /// Takes a parameter; what is left in the end is unknown and refused.
     fn take<T: std::str::FromStr>(&mut self, gateway: &Gateway, name: &str) -> Result<Option<T>, Refusal> {
-        let Some(text) = self.parameters.remove(name) else { return Ok(None) };
+        let Some(text) = self.0.remove(name) else { return Ok(None) };
         let refuse = || {
             Refusal::from(gateway.problem(ProblemKind::MalformedRequest).because("parameter").extra("parameter", name))
         };
@@ -143,7 +159,7 @@ impl Asking {
     }
 
     fn done(&self, gateway: &Gateway) -> Result<(), Refusal> {
-        match self.parameters.keys().min() {
+        match self.0.keys().min() {
             None => Ok(()),
             Some(name) => Err(gateway
                 .problem(ProblemKind::MalformedRequest)
@@ -162,27 +178,31 @@ fn limit(asked: Option<i64>) -> i64 {
     asked.unwrap_or(100).clamp(1, 1_000)
 }
 
+/// The filters of a list and of a search. None of them names a person, so that they may stand in a URL.
+fn filter(gateway: &Gateway, parameters: &mut Parameters) -> Result<Filter, Refusal> {
+    let corridors: Vec<&str> = gateway.parties.partners.keys().map(String::as_str).collect();
+    let silent_days = parameters.take::<u16>(gateway, "silent_days")?;
+    Ok(Filter {
+        corridor: parameters.word(gateway, "corridor", &corridors)?,
+        stage: parameters.word(gateway, "stage", &words(Stage::ALL, Stage::as_str))?,
+        stay: parameters.word(gateway, "stay", &words(Stay::ALL, Stay::as_str))?,
+        welfare: parameters.word(gateway, "welfare", &words(Welfare::ALL, Welfare::as_str))?,
+        exception: parameters.word(gateway, "exception", &kinds_of_exceptions(gateway))?,
+        updated_since: parameters.instant(gateway, "updated_since")?,
+        silent_since: silent_days.map(|days| gateway.now() - Duration::days(days.into())),
+        ..Filter::default()
+    })
+}
+
 async fn list(State(ministry): Shared, mut asking: Asking) -> Result<Response, Refusal> {
     let gateway = &ministry.gateway;
     let query = asking.query.clone();
-    let corridors: Vec<&str> = gateway.parties.partners.keys().map(String::as_str).collect();
-    let filter = Filter {
-        corridor: asking.word(gateway, "corridor", &corridors)?,
-        stage: asking.word(gateway, "stage", &words(Stage::ALL, Stage::as_str))?,
-        stay: asking.word(gateway, "stay", &words(Stay::ALL, Stay::as_str))?,
-        welfare: asking.word(gateway, "welfare", &words(Welfare::ALL, Welfare::as_str))?,
-        exception: asking.word(gateway, "exception", &kinds_of_exceptions(gateway))?,
-        updated_since: asking.instant(gateway, "updated_since")?,
-        silent_since: asking
-            .take::<u16>(gateway, "silent_days")?
-            .map(|days| gateway.now() - Duration::days(days.into())),
-        after: asking.take(gateway, "after")?,
-        ..Filter::default()
-    };
-    let employer: Option<String> = asking.take(gateway, "employer")?;
-    let limit = limit(asking.take(gateway, "limit")?);
-    asking.done(gateway)?;
-    let (placements, next) = asking.inquiry(gateway)?.list(filter, employer.as_deref(), limit).await?;
+    let parameters = &mut asking.parameters;
+    let after = parameters.take(gateway, "after")?;
+    let filter = Filter { after, ..filter(gateway, parameters)? };
+    let limit = limit(parameters.take(gateway, "limit")?);
+    parameters.done(gateway)?;
+    let (placements, next) = asking.inquiry(gateway)?.list(filter, limit).await?;
     let mut answer = json(StatusCode::OK, &object!({"placements": placements, "next": next}));
     // The same filters, from where this page ended.
     let filters = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("after="));
@@ -196,6 +216,7 @@ async fn list(State(ministry): Shared, mut asking: Asking) -> Result<Response, R
     Ok(answer)
 }
 
+/// What somebody knows of a person or an employer, and `filters` like those of a list.
 async fn search(State(ministry): Shared, asking: Asking, body: Bytes) -> Result<Response, Refusal> {
     let gateway = &ministry.gateway;
     let unreadable = |fault: strict_json::JsonFault| gateway.problem(ProblemKind::InvalidJson).because(fault.reason());
@@ -204,38 +225,44 @@ async fn search(State(ministry): Shared, asking: Asking, body: Bytes) -> Result<
     if let Some(purpose) = body.as_object_mut().and_then(|members| members.remove("purpose")) {
         asking.purpose = asking.purpose.or(purpose.as_str().map(str::to_owned));
     }
-    let placements = asking.inquiry(gateway)?.search(&body).await?;
+    let malformed = || Refusal::from(gateway.problem(ProblemKind::MalformedRequest).because("filters"));
+    let filters = body.as_object_mut().and_then(|members| members.remove("filters"));
+    let filters = filters.map(|filters| Parameters::of(&filters).ok_or_else(malformed)).transpose()?;
+    let mut filters = filters.unwrap_or(Parameters(HashMap::new()));
+    let filter = filter(gateway, &mut filters)?;
+    filters.done(gateway)?;
+    let placements = asking.inquiry(gateway)?.search(&body, filter).await?;
     Ok(json(StatusCode::OK, &object!({"placements": placements})))
 }
 
 async fn placement(State(ministry): Shared, Path(id): Path<String>, mut asking: Asking) -> Result<Response, Refusal> {
     let gateway = &ministry.gateway;
-    let as_known_at = asking.instant(gateway, "as_known_at")?;
-    asking.done(gateway)?;
+    let as_known_at = asking.parameters.instant(gateway, "as_known_at")?;
+    asking.parameters.done(gateway)?;
     Ok(json(StatusCode::OK, &asking.inquiry(gateway)?.placement(&id, as_known_at).await?))
 }
 
 async fn timeline(State(ministry): Shared, Path(id): Path<String>, asking: Asking) -> Result<Response, Refusal> {
-    asking.done(&ministry.gateway)?;
+    asking.parameters.done(&ministry.gateway)?;
     Ok(json(StatusCode::OK, &asking.inquiry(&ministry.gateway)?.timeline(&id).await?))
 }
 
 async fn stats(State(ministry): Shared, asking: Asking) -> Result<Response, Refusal> {
-    asking.done(&ministry.gateway)?;
+    asking.parameters.done(&ministry.gateway)?;
     Ok(json(StatusCode::OK, &asking.inquiry(&ministry.gateway)?.stats().await?))
 }
 
 async fn changes(State(ministry): Shared, mut asking: Asking) -> Result<Response, Refusal> {
     let gateway = &ministry.gateway;
-    let after = asking.take(gateway, "after")?.unwrap_or(0);
-    let limit = limit(asking.take(gateway, "limit")?);
-    asking.done(gateway)?;
+    let after = asking.parameters.take(gateway, "after")?.unwrap_or(0);
+    let limit = limit(asking.parameters.take(gateway, "limit")?);
+    asking.parameters.done(gateway)?;
     let (changes, next) = asking.inquiry(gateway)?.changes(after, limit).await?;
     Ok(json(StatusCode::OK, &object!({"changes": changes, "next": next.to_string()})))
 }
 
 async fn held(State(ministry): Shared, asking: Asking) -> Result<Response, Refusal> {
-    asking.done(&ministry.gateway)?;
+    asking.parameters.done(&ministry.gateway)?;
     let held = asking.inquiry(&ministry.gateway)?.held().await?;
     Ok(json(StatusCode::OK, &object!({"held": held})))
 }
@@ -243,10 +270,10 @@ async fn held(State(ministry): Shared, asking: Asking) -> Result<Response, Refus
 async fn exceptions(State(ministry): Shared, mut asking: Asking) -> Result<Response, Refusal> {
     let gateway = &ministry.gateway;
     let corridors: Vec<&str> = gateway.parties.partners.keys().map(String::as_str).collect();
-    let corridor = asking.word(gateway, "corridor", &corridors)?;
-    let kind = asking.word(gateway, "exception", &kinds_of_exceptions(gateway))?;
-    let limit = limit(asking.take(gateway, "limit")?);
-    asking.done(gateway)?;
+    let corridor = asking.parameters.word(gateway, "corridor", &corridors)?;
+    let kind = asking.parameters.word(gateway, "exception", &kinds_of_exceptions(gateway))?;
+    let limit = limit(asking.parameters.take(gateway, "limit")?);
+    asking.parameters.done(gateway)?;
     let items = asking.inquiry(gateway)?.work_items(corridor.as_deref(), kind.as_deref(), limit).await?;
     Ok(json(StatusCode::OK, &object!({"exceptions": items})))
 }
@@ -259,7 +286,7 @@ async fn decide_on(State(ministry): Shared, asking: Asking, body: Bytes) -> Resu
     let missing = |name: &str| {
         Refusal::from(gateway.problem(ProblemKind::MalformedRequest).because("member").extra("member", name))
     };
-    let text = |name: &str| body.get(name).and_then(serde_json::Value::as_str);
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
     let accepted = match text("verdict") {
         Some("ACCEPTED") => true,
         Some("REJECTED") => false,
@@ -267,7 +294,7 @@ async fn decide_on(State(ministry): Shared, asking: Asking, body: Bytes) -> Resu
     };
     let message = text("message").and_then(|id| id.parse().ok()).ok_or_else(|| missing("message"))?;
     let reason = text("reason").ok_or_else(|| missing("reason"))?.to_owned();
-    asking.done(gateway)?;
+    asking.parameters.done(gateway)?;
     let inquiry = asking.inquiry(gateway)?;
     let decided = inquiry.decide(&decide::Verdict { message, accepted, reason }).await?;
     let status = if decided.repeat { StatusCode::OK } else { StatusCode::CREATED };

@@ -11,6 +11,7 @@ pub mod listener;
 mod mailbox;
 mod messages;
 pub mod ministry;
+mod placements;
 mod signed;
 mod token;
 
@@ -75,6 +76,9 @@ pub fn router(port: Arc<Port>) -> Router {
         .route("/v1/inbox/{route}", post(inbox::submit))
         .route("/v1/messages/{id}", get(messages::status))
         .route("/v1/messages/{id}/receipt", get(messages::receipt))
+        .route("/v1/placements", get(placements::list))
+        .route("/v1/placements/{id}", get(placements::one))
+        .route("/v1/placements/{id}/timeline", get(placements::timeline))
         .route_layer(middleware::from_fn_with_state(port.clone(), signed::sign_answers));
     Router::new()
         .merge(signed)

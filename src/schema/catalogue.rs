@@ -497,6 +497,13 @@ pub struct ExceptionEntry {
     pub owner: String,
     /// What it means.
     pub meaning: String,
+    /// How well its subject matter is protected.
+    #[serde(default = "operational")]
+    pub class: Class,
+}
+
+fn operational() -> Class {
+    Class::S1
 }
 
 /// How a field is searched.

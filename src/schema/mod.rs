@@ -10,13 +10,13 @@ mod violations;
 pub mod wire;
 
 use crate::{
-    domain::calendars::HijriDate,
+    domain::{calendars::HijriDate, facts::FactKind},
     message::{event, problem::Fault},
     vault::sha256,
 };
 use catalogue::{
-    About, CatalogueFile, ClockEntry, ExceptionEntry, Level, Link, MadeFor, MessageType, Named, Purpose, PurposeFile,
-    Search,
+    About, CatalogueFile, Class, ClockEntry, ExceptionEntry, Level, Link, MadeFor, MessageType, Named, Purpose,
+    PurposeFile, Search,
 };
 use fields::Field;
 use identifiers::IdentifierRules;
@@ -159,6 +159,24 @@ impl Schemas {
                 Err(faults)
             }
         }
+    }
+
+    /// How well a clock is protected: as the message that starts it.
+    pub fn class_of_clock(&self, clock: &ClockEntry) -> Class {
+        let safety = self.messages().any(|message| message.code == clock.code && message.safety);
+        if safety { Class::S3 } else { Class::S1 }
+    }
+
+    /// How well the value of a fact is protected: as the best protected field it is read from.
+    pub fn class_of_fact(&self, kind: FactKind) -> Class {
+        let facts = self.messages().flat_map(|message| &message.facts).filter(|fact| fact.kind == kind);
+        let classes = facts.filter_map(|fact| Some(self.field(fact.value.as_ref()?)?.class));
+        classes.max().unwrap_or(Class::S0)
+    }
+
+    /// Whether a type is that of officers' decisions.
+    pub fn is_decision(&self, type_name: &str) -> bool {
+        self.message(type_name).is_some_and(|message| message.gateway == Some(MadeFor::Decision))
     }
 
     /// A message type by its CloudEvents name.

@@ -109,6 +109,7 @@ pub async fn work_items(
            from (
              select e.subject, s.corridor, e.kind, null as clock, null as authority, e.opened_at
              from exceptions e join subjects s on s.id = e.subject where e.closed_at is null and s.merged_into is null
+               and e.kind <> all ($7)
              union all
              select c.subject, s.corridor, t.exception, c.name, c.authority, c.alarm_at
              from clocks c join subjects s on s.id = c.subject join unnest($3::text[], $4::text[]) as t (name, exception) on t.name = c.name
@@ -121,7 +122,8 @@ pub async fn work_items(
         &reading.clocks,
         &reading.exceptions,
         reading.now,
-        limit
+        limit,
+        &reading.hidden
     )
     .fetch_all(pool)
     .await?)
@@ -219,10 +221,15 @@ pub async fn mark_limit(
         "with closed as (
            update exceptions e set closed_at = $4 from subjects s
            where s.id = e.subject and s.corridor = $1 and e.kind = $2 and e.closed_at is null and e.subject <> all ($3)
+           returning e.subject
+         ), opened as (
+           insert into exceptions (subject, kind, opened_at) select id, $2, $4 from unnest($3::uuid[]) as t (id)
+           on conflict (subject, kind) do update set opened_at = excluded.opened_at, closed_at = null
+             where exceptions.closed_at is not null
+           returning subject
          )
-         insert into exceptions (subject, kind, opened_at) select id, $2, $4 from unnest($3::uuid[]) as t (id)
-         on conflict (subject, kind) do update set opened_at = excluded.opened_at, closed_at = null
-           where exceptions.closed_at is not null",
+         update subjects set change = null, updated_at = $4
+         where id in (select subject from closed union all select subject from opened)",
         corridor,
         exception,
         beyond,

@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod messages;
 pub mod query;
 pub mod vault_keys;
+pub mod views;
 
 use sqlx::{
     Connection,

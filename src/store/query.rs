@@ -6,6 +6,9 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// Most changes that get their number in one reading.
+const NUMBERED_AT_ONCE: i64 = 1_000;
+
 /// A placement as the projection holds it.
 #[derive(Debug, Clone)]
 pub struct PlacementRow {
@@ -35,11 +38,9 @@ pub struct PlacementRow {
     pub heard_at: Option<OffsetDateTime>,
     /// Last change of state.
     pub updated_at: OffsetDateTime,
-    /// Its number among all changes.
-    pub change: i64,
 }
 
-/// The day of a reading, and which exception each clock opens when it runs out.
+/// The day of a reading, and what may be open: the clocks that count, and which exception each opens when it runs out.
 #[derive(Debug, Clone)]
 pub struct Reading {
     /// Now.
@@ -48,6 +49,8 @@ pub struct Reading {
     pub clocks: Vec<String>,
     /// The exception of each.
     pub exceptions: Vec<String>,
+    /// Exceptions of facts and counts that the reader is not to know of.
+    pub hidden: Vec<String>,
 }
 
 /// Which placements are wanted; `None` means any.
@@ -92,16 +95,16 @@ pub async fn list(
            placement as (
              select s.*,
                case when s.stay = 'PERMIT_VALID' and s.permit_until < $14 then 'PERMIT_EXPIRED' else s.stay end as stay_now,
-               s.exceptions
+               array(select x.kind from unnest(s.exceptions) with ordinality as x (kind, n) where x.kind <> all ($16) order by x.n)
                  || array(select distinct clock.exception from clocks c join clock on clock.name = c.name
                           where c.subject = s.id and c.alarm_at <= $14 order by 1)
                  || array(select e.kind from exceptions e
-                          where e.subject = s.id and e.closed_at is null and e.kind <> all (s.exceptions)) as open
+                          where e.subject = s.id and e.closed_at is null and e.kind <> all (s.exceptions) and e.kind <> all ($16)) as open
              from subjects s where s.kind = 'placement' and s.merged_into is null
            )
            select s.id as "id!", s.worker, s.anchor, p.id as "pairwise?", s.corridor as "corridor!", s.provisional as "provisional!",
              s.stage as "stage!", s.stay_now as "stay!", s.welfare as "welfare!", s.open as "exceptions!",
-             s.opened_at as "opened_at!", s.heard_at, s.updated_at as "updated_at!", s.change as "change!"
+             s.opened_at as "opened_at!", s.heard_at, s.updated_at as "updated_at!"
            from placement s left join pairwise_ids p on p.subject = s.id and p.party = $1
            where ($2::text is null or s.corridor = $2) and ($3::text is null or s.stage = $3)
              and ($4::text is null or s.stay_now = $4) and ($5::text is null or s.welfare = $5)
@@ -126,10 +129,20 @@ pub async fn list(
         &reading.clocks,
         &reading.exceptions,
         reading.now,
-        filter.silent_since
+        filter.silent_since,
+        &reading.hidden
     )
     .fetch_all(pool)
     .await?)
+}
+
+/// The placement that a placement turned out to be: itself, where it is one.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn through_merges(pool: &PgPool, id: Uuid) -> Result<Option<Uuid>, StoreFault> {
+    let found = sqlx::query_scalar!(r#"select coalesce(merged_into, id) as "id!" from subjects where id = $1"#, id);
+    Ok(found.fetch_optional(pool).await?)
 }
 
 /// Finds the subject that a party knows by an id, through merges.
@@ -170,6 +183,8 @@ pub async fn by_terms(pool: &PgPool, terms: &[i64], limit: i64) -> Result<Vec<(U
 /// One step of a placement's history.
 #[derive(Debug, Clone)]
 pub struct Step {
+    /// The placement that was asked for.
+    pub placement: Uuid,
     /// The message.
     pub message: Uuid,
     /// Its type.
@@ -192,21 +207,21 @@ pub struct Step {
     pub here: bool,
 }
 
-/// Every message that shares an identifier with a placement and was received up to `until`, oldest first.
+/// Every message that shares an identifier with one of these placements and was received up to `until`: for each placement, oldest
+/// first.
 ///
 /// # Errors
 /// [`StoreFault`].
-pub async fn history(pool: &PgPool, subject: Uuid, until: OffsetDateTime) -> Result<Vec<Step>, StoreFault> {
+pub async fn history(pool: &PgPool, placements: &[Uuid], until: OffsetDateTime) -> Result<Vec<Step>, StoreFault> {
     let rows = sqlx::query!(
-        r#"with own as (
-             select coalesce(d.merged_into, d.id) as id from subjects s join dossiers d on d.id = s.dossier where s.id = $1
-           )
-           select m.id, m.type, m.party, m.authority, m.outcome, m.asserted_at, m.received_at, m.problem, m.tag, m.body_tag,
-             m.revision, m.effects, m.links, m.registers, (s.id = $1 or s.merged_into = $1) is true as "here!"
-           from messages m left join subjects s on s.id = m.subject
-           where m.dossier in (select d.id from dossiers d, own where d.id = own.id or d.merged_into = own.id)
-             and m.received_at <= $2 order by m.received_at, m.id"#,
-        subject,
+        r#"select asked.id as "placement!", m.id, m.type, m.party, m.authority, m.outcome, m.asserted_at, m.received_at, m.problem,
+             m.tag, m.body_tag, m.revision, m.effects, m.links, m.registers,
+             (s.id = asked.id or s.merged_into = asked.id) is true as "here!"
+           from subjects asked join dossiers own on own.id = asked.dossier
+             join dossiers d on d.id = coalesce(own.merged_into, own.id) or d.merged_into = coalesce(own.merged_into, own.id)
+             join messages m on m.dossier = d.id left join subjects s on s.id = m.subject
+           where asked.id = any($1) and m.received_at <= $2 order by asked.id, m.received_at, m.id"#,
+        placements,
         until
     )
     .fetch_all(pool)
@@ -227,6 +242,7 @@ pub async fn history(pool: &PgPool, subject: Uuid, until: OffsetDateTime) -> Res
                 held: row.outcome == "held",
             };
             Ok(Step {
+                placement: row.placement,
                 message: row.id,
                 type_name: row.r#type,
                 party: row.party,
@@ -294,27 +310,30 @@ pub struct Waiting {
 }
 
 /// Messages that wait for a person, newest first: held ones nobody decided on, and those of `withdrawals` about a placement whose
-/// death waits to be withdrawn.
+/// death waits to be withdrawn; none of a `hidden` type.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
 pub async fn waiting_for_a_person(
     pool: &PgPool,
     withdrawals: &[String],
+    hidden: &[String],
     limit: i64,
 ) -> Result<Vec<Waiting>, StoreFault> {
     Ok(sqlx::query_as!(
         Waiting,
         r#"select m.id, m.party, m.authority, m.corridor, m.type as type_name, m.subject, m.asserted_at, m.received_at, m.problem
            from messages m
-           where (m.outcome = 'held' and not exists (select from decisions d where d.target = m.id))
-              or (m.type = any($1) and m.outcome = 'applied' and (m.subject is null or m.subject in (
-                   select id from subjects where 'AWAITS_SECOND_OFFICER' = any(exceptions))))
-              or (m.outcome = 'held' and m.subject in (select id from subjects where 'AWAITS_SECOND_OFFICER' = any(exceptions))
-                   and (select count(*) from decisions d where d.target = m.id and d.verdict = 'ACCEPTED') = 1)
+           where m.type <> all ($3)
+             and ((m.outcome = 'held' and not exists (select from decisions d where d.target = m.id))
+               or (m.type = any($1) and m.outcome = 'applied' and (m.subject is null or m.subject in (
+                    select id from subjects where 'AWAITS_SECOND_OFFICER' = any(exceptions))))
+               or (m.outcome = 'held' and m.subject in (select id from subjects where 'AWAITS_SECOND_OFFICER' = any(exceptions))
+                    and (select count(*) from decisions d where d.target = m.id and d.verdict = 'ACCEPTED') = 1))
            order by m.received_at desc limit $2"#,
         withdrawals,
-        limit
+        limit,
+        hidden
     )
     .fetch_all(pool)
     .await?)
@@ -335,18 +354,36 @@ pub async fn by_any_pairwise(pool: &PgPool, parties: &[String], id: &str) -> Res
     .await?)
 }
 
-/// Placements changed after a cursor, oldest change first: the number of each change and the placement.
+/// Placements changed after a cursor, oldest number first: the number of each change and the placement.
+///
+/// A change gets its number here, after it was committed, and under one lock for the whole database: a number that anybody has
+/// seen is never followed by a smaller one, whichever transaction began first.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
 pub async fn changes(pool: &PgPool, after: i64, limit: i64) -> Result<Vec<(i64, Uuid)>, StoreFault> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!("select pg_advisory_xact_lock(hashtext('subject_changes'))").execute(&mut *transaction).await?;
+    // A row that the journal is writing at this moment gets its number once that is committed.
+    sqlx::query!(
+        "with fresh as (
+           select id from subjects where change is null and kind = 'placement' and merged_into is null
+           order by updated_at, id limit $1 for update skip locked
+         )
+         update subjects s set change = nextval('subject_changes') from fresh where s.id = fresh.id",
+        NUMBERED_AT_ONCE
+    )
+    .execute(&mut *transaction)
+    .await?;
     let rows = sqlx::query!(
-        "select change, id from subjects where kind = 'placement' and merged_into is null and change > $1 order by change limit $2",
+        r#"select change as "change!", id from subjects
+           where kind = 'placement' and merged_into is null and change > $1 order by change limit $2"#,
         after,
         limit
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     Ok(rows.into_iter().map(|row| (row.change, row.id)).collect())
 }
 

@@ -3,7 +3,10 @@
 
 use onechannel::{
     partner::{profile::Profile, release::Release},
-    schema::{Schemas, catalogue::MessageType},
+    schema::{
+        Schemas,
+        catalogue::{ExceptionEntry, MessageType},
+    },
 };
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -62,8 +65,9 @@ fn clocks() -> String {
 }
 
 fn exceptions(schemas: &Schemas) -> String {
-    let rows = schemas.exceptions.iter().map(|one| format!("| {} | {} | {} |\n", one.kind, one.owner, one.meaning));
-    "| exception | whose work | when |\n|---|---|---|\n".to_owned() + &rows.collect::<String>()
+    let row = |one: &ExceptionEntry| format!("| {} | {} | {:?} | {} |\n", one.kind, one.owner, one.class, one.meaning);
+    "| exception | whose work | class | when |\n|---|---|---|---|\n".to_owned()
+        + &schemas.exceptions.iter().map(row).collect::<String>()
 }
 
 fn fields(schemas: &Schemas) -> String {

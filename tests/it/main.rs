@@ -4,6 +4,7 @@
 
 mod attacks;
 mod certificates;
+mod changes;
 mod channel;
 mod commands;
 mod contracts;
@@ -15,12 +16,14 @@ mod journal;
 mod keys;
 mod kit;
 mod lifecycle;
-
 mod ministry;
 mod outbound;
 mod postgres;
+mod purposes;
 mod refusals;
 mod restarts;
 mod rooms;
+mod routes;
 mod samples;
 mod support;
+mod views;

@@ -113,17 +113,38 @@ async fn what_stays_home_never_leaves_whatever_a_message_carries() {
         after = last["cursor"].as_str().map_or_else(|| last["cursor"].as_i64().unwrap(), |text| text.parse().unwrap());
         given.extend(letters.into_iter().map(|letter| letter["event"].clone()));
     }
+    // And what it may read of its placements once it has them.
+    let ack = json!({"cursor": after.to_string()}).to_string().into_bytes();
+    my.call(Method::POST, "/v1/messages/ack", "application/json", ack).await.unwrap();
+    let (mut shown, mut path) = (Vec::new(), "/v1/placements?limit=20".to_owned());
+    loop {
+        let page = my.call(Method::GET, &path, "", vec![]).await.unwrap();
+        let ids: Vec<&str> =
+            page.body["placements"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+        for id in ids {
+            for path in [format!("/v1/placements/{id}"), format!("/v1/placements/{id}/timeline")] {
+                let whole = my.call(Method::GET, &path, "", vec![]).await.unwrap();
+                assert_eq!(whole.status, StatusCode::OK, "{}", whole.body);
+                shown.push(whole.body);
+            }
+        }
+        let link = page.headers.get("link").map(|link| link.to_str().unwrap().to_owned());
+        shown.push(page.body);
+        let Some(link) = link else { break };
+        path = link.trim_start_matches('<').split('>').next().unwrap().to_owned();
+    }
     let pushed: Vec<Value> = given
         .iter()
         .filter_map(|event| running.formats["my"].outbound(event["type"].as_str()?)?.1.write(event).ok())
         .collect();
     assert!(given.len() > 60 && pushed.len() > 10, "{} given, {} pushed", given.len(), pushed.len());
+    assert!(shown.iter().any(|one| one["fields"].as_object().is_some_and(|fields| fields.len() > 10)), "{shown:?}");
     let never = |text: &str| {
         text.contains("KEPT-")
             || text.contains("3201016902960001")
             || home_ids.iter().any(|id| text.contains(id.as_str()))
     };
-    for value in given.iter().chain(&pushed) {
+    for value in given.iter().chain(&pushed).chain(&shown) {
         let mut all = Vec::new();
         texts(value, &mut all);
         let left: Vec<&String> = all.iter().filter(|text| never(text)).collect();

@@ -9,7 +9,7 @@ mod pairwise;
 
 use super::names::{self, Agreement};
 use births::Inscribed;
-pub use pairwise::{PAIRWISE_LENGTH, pairwise_id};
+pub use pairwise::{PAIRWISE_LENGTH, is_pairwise_id, pairwise_id};
 
 /// ASCII for Arabic-Indic (U+0660) and extended Arabic-Indic (U+06F0) digits; everything else stays.
 pub fn ascii_digits(text: &str) -> String {

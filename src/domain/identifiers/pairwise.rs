@@ -1,6 +1,9 @@
 //! Pairwise ids: by what each party knows a placement. Random, so that nobody can tell from two of them that they mean one.
 
-use super::checksums::{check_37_36, of_alphabet};
+use super::{
+    check,
+    checksums::{check_37_36, of_alphabet},
+};
 use crate::domain::clock::Random;
 
 /// Characters of a pairwise id, its check character included.
@@ -20,9 +23,14 @@ pub fn pairwise_id(random: &dyn Random) -> String {
     String::from_utf8(id).expect("the alphabet is ASCII")
 }
 
+/// Whether a text has the shape of a pairwise id.
+pub fn is_pairwise_id(text: &str) -> bool {
+    text.len() == PAIRWISE_LENGTH && check("iso7064-37-36", text) == Some(true)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{super::check, *};
+    use super::*;
 
     #[test]
     fn a_pairwise_id_fails_when_one_character_changes() {

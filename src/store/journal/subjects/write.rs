@@ -142,10 +142,10 @@ impl Subjects {
                insert into pairwise_ids (party, id, subject) select * from unnest($18::text[], $19::text[], $20::uuid[])
              )
              insert into subjects (id, kind, corridor, dossier, merged_into, worker, anchor, provisional, stage, stay, welfare,
-               exceptions, substituted, opened_at, permit_until, heard_at, endorsed_at, shielded, updated_at, change)
+               exceptions, substituted, opened_at, permit_until, heard_at, endorsed_at, shielded, updated_at)
              select id, kind, corridor, dossier, merged_into, worker, anchor, provisional, stage, stay, welfare,
                string_to_array(exceptions, ','), string_to_array(substituted, ',')::smallint[], opened_at, permit_until, heard_at,
-               endorsed_at, shielded, $17, nextval('subject_changes')
+               endorsed_at, shielded, $17
              from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bytea[], $8::bool[], $9::text[],
                $10::text[], $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[],
                $21::timestamptz[], $22::bool[])
@@ -155,7 +155,7 @@ impl Subjects {
                anchor = excluded.anchor, provisional = excluded.provisional, stage = excluded.stage, stay = excluded.stay,
                welfare = excluded.welfare, exceptions = excluded.exceptions, substituted = excluded.substituted,
                permit_until = excluded.permit_until, heard_at = excluded.heard_at, endorsed_at = excluded.endorsed_at,
-               shielded = excluded.shielded, updated_at = excluded.updated_at, change = excluded.change",
+               shielded = excluded.shielded, updated_at = excluded.updated_at, change = null",
             &ids,
             &texts(&|one| one.kind.to_owned()),
             &texts(&|one| one.corridor.clone()),

@@ -1,0 +1,106 @@
+//! `GET /v1/placements?after=CURSOR`, `/v1/placements/{id}` and `/v1/placements/{id}/timeline`: what this party may see, by its
+//! own ids. A strong entity tag, the digest of the body (RFC 9110 §8.8.3); `If-None-Match` with it is answered 304.
+//!
+//! Refuses: 400 an unknown parameter or cursor, 403 a token without `placements:read`, 404 an id that is unknown or another's.
+
+use super::{
+    Shared,
+    answer::{Refusal, json},
+    signed::Signed,
+};
+use crate::{
+    exchange::{
+        Gateway,
+        view::{PURPOSE, View},
+    },
+    message::problem::ProblemKind,
+    trust::digest,
+};
+use axum::{
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::{Value, json as object};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    after: Option<String>,
+    limit: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+pub(super) async fn list(
+    State(port): Shared,
+    parameters: Result<Query<Page>, QueryRejection>,
+    request: Signed,
+) -> Result<Response, Refusal> {
+    let gateway = &port.gateway;
+    let view = view(gateway, &request).await?;
+    let Query(page) = parameters.map_err(|_| malformed(gateway, "after=CURSOR, limit=NUMBER"))?;
+    let limit = page.limit.unwrap_or(100).clamp(1, 100);
+    let after = page.after.as_deref().filter(|text| !text.is_empty());
+    let (placements, next) = view.list(after, limit).await?;
+    let mut answer = tagged(&request.headers, &object!({"placements": placements, "next": next}));
+    let link = next.and_then(|next| {
+        HeaderValue::from_str(&format!("</v1/placements?limit={limit}&after={next}>; rel=\"next\"")).ok()
+    });
+    if let Some(link) = link {
+        answer.headers_mut().insert(header::LINK, link);
+    }
+    Ok(answer)
+}
+
+pub(super) async fn one(
+    State(port): Shared,
+    Path(id): Path<String>,
+    parameters: Result<Query<Nothing>, QueryRejection>,
+    request: Signed,
+) -> Result<Response, Refusal> {
+    let view = view(&port.gateway, &request).await?;
+    parameters.map_err(|_| malformed(&port.gateway, "no parameter"))?;
+    Ok(tagged(&request.headers, &view.placement(&id).await?))
+}
+
+pub(super) async fn timeline(
+    State(port): Shared,
+    Path(id): Path<String>,
+    parameters: Result<Query<Nothing>, QueryRejection>,
+    request: Signed,
+) -> Result<Response, Refusal> {
+    let view = view(&port.gateway, &request).await?;
+    parameters.map_err(|_| malformed(&port.gateway, "no parameter"))?;
+    Ok(tagged(&request.headers, &view.timeline(&id).await?))
+}
+
+async fn view<'g>(gateway: &'g Gateway, request: &Signed) -> Result<View<'g>, Refusal> {
+    request.caller.needs(gateway, PURPOSE)?;
+    request.caller.admit(gateway).await?;
+    Ok(View::of(gateway, &request.caller))
+}
+
+fn malformed(gateway: &Gateway, expected: &str) -> Refusal {
+    gateway.problem(ProblemKind::MalformedRequest).because("parameters").extra("expected", expected).into()
+}
+
+/// The answer under its entity tag, or 304 where the caller has it (RFC 9110 §13.1.2).
+fn tagged(headers: &HeaderMap, body: &Value) -> Response {
+    let tag = format!("\"{}\"", digest::content_digest(body.to_string().as_bytes()));
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut known = known.flat_map(|list| list.split(',')).map(|one| one.trim().trim_start_matches("W/"));
+    let mut answer = match known.any(|one| one == tag || one == "*") {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => json(StatusCode::OK, body),
+    };
+    let fields = answer.headers_mut();
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        fields.insert(header::ETAG, tag);
+    }
+    answer
+}
