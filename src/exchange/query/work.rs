@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 impl Inquiry<'_> {
     /// Clocks that run, with who is waited for.
-    pub(super) async fn deadlines(&self, row: &PlacementRow, now: OffsetDateTime) -> Outcome<Value> {
+    pub(super) async fn deadlines(&self, row: &PlacementRow, until: OffsetDateTime) -> Outcome<Value> {
         let clocks = clocks::clocks(&self.gateway.journal.channel, row.id).await.map_err(|fault| self.away(&fault))?;
-        Ok(clocks.iter().filter_map(|clock| self.clock(clock, now)).collect())
+        Ok(clocks.iter().filter_map(|clock| self.clock(clock, until)).collect())
     }
 
-    fn clock(&self, clock: &ClockRow, now: OffsetDateTime) -> Option<Value> {
+    fn clock(&self, clock: &ClockRow, until: OffsetDateTime) -> Option<Value> {
         let schemas = &self.gateway.schemas;
         let entry = schemas.clocks.iter().find(|one| one.name == clock.name)?;
         let types = schemas.messages().filter(|one| one.code == entry.waits_for);
@@ -28,13 +28,15 @@ impl Inquiry<'_> {
         let mut senders: Vec<&str> = types.flat_map(|one| &one.senders).map(String::as_str).filter(answers).collect();
         senders.sort_unstable();
         senders.dedup();
-        if !self.sees_clock(entry) || clock.started_at > now {
+        // One that starts at a day ahead is awaited today; what was awaited in the past had begun.
+        let later = until < self.gateway.now() && clock.started_at > until;
+        if !self.sees_clock(entry) || later {
             return None;
         }
         Some(
             json!({"clock": clock.name, "waits_for": entry.waits_for, "from": senders, "since": rfc3339(clock.started_at),
-            "due_at": rfc3339(clock.due_at), "alarm_at": rfc3339(clock.alarm_at), "overdue": clock.due_at < now,
-            "exception": (clock.alarm_at <= now).then_some(&entry.exception)}),
+            "due_at": rfc3339(clock.due_at), "alarm_at": rfc3339(clock.alarm_at), "overdue": clock.due_at < until,
+            "exception": (clock.alarm_at <= until).then_some(&entry.exception)}),
         )
     }
 
