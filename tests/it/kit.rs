@@ -435,8 +435,15 @@ async fn a_mock_gateway_takes_signed_exchanges_and_shows_why_others_failed() {
     }
     assert!(!page.contains("77001122") && !page.contains("E7654321") && !page.contains("kit-2"), "{page}");
 
-    let trigger = http.post(format!("{admin}/admin/trigger/pl1?party=my")).send().await.unwrap();
-    let triggered: Value = trigger.json().await.unwrap();
+    let trigger = async |code: &str, content_type: &str| {
+        let request = http.post(format!("{admin}/admin/trigger/{code}?party=my")).header("content-type", content_type);
+        request.send().await.unwrap()
+    };
+    for of_a_page in ["text/plain", "application/x-www-form-urlencoded", ""] {
+        assert_eq!(trigger("pl1", of_a_page).await.status().as_u16(), 415, "{of_a_page}: a page could send it");
+    }
+    let trigger_pl1 = trigger("pl1", "application/json; charset=utf-8").await;
+    let triggered: Value = trigger_pl1.json().await.unwrap();
     assert_eq!(triggered["type"], "placement.nominated.v1", "{triggered}");
     let mailbox = my.call(Method::GET, "/v1/messages", "", Vec::new()).await.unwrap();
     let letter = &mailbox.body["messages"][0];
@@ -449,11 +456,18 @@ async fn a_mock_gateway_takes_signed_exchanges_and_shows_why_others_failed() {
     assert_eq!(acknowledged.body["delivered"], 1);
     let mailbox = my.call(Method::GET, "/v1/messages", "", Vec::new()).await.unwrap();
     assert_eq!(mailbox.body["messages"], json!([]));
-    let refused = http.post(format!("{admin}/admin/trigger/MV2?party=my")).send().await.unwrap();
+    let refused = trigger("MV2", "application/json").await;
     assert_eq!(refused.status().as_u16(), 409, "what a party sends it is not told");
     let rebound = http.get(format!("{admin}/")).header("host", "evil.example").send().await.unwrap();
     assert_eq!(rebound.status().as_u16(), 421);
     assert_eq!(program.end(), Some(0));
+    // Whoever came later, or never, is told what to do.
+    let later = Folder::with(&["id", "my"]);
+    assert_eq!(run(&["partner", "new", "xn", "--dir", later.text()]).0, Some(0));
+    let (done, text) = run(&["mock-partner", "xn", "--dir", later.text(), "--credentials", folder.text()]);
+    assert!(done == Some(2) && text.contains("has no credentials in"), "{text}");
+    let (done, text) = run(&["mock-partner", "zz", "--dir", later.text()]);
+    assert!(done == Some(2) && text.contains("there is no party zz; there are id, my, xn"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -468,7 +482,8 @@ async fn the_mocks_of_both_sides_talk_to_each_other_as_processes_and_leave_nothi
         Program::start(&[&["mock-partner", "my", "--gateway", &base, "--listen", &listen][..], &shared].concat());
     let http = plain_http();
     let send = async |method: Method, url: String, body: Value| -> Value {
-        let request = http.request(method, url).header("content-type", "application/json").body(body.to_string());
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let request = http.request(method, url).header("content-type", "application/json").body(body);
         request.send().await.unwrap().json().await.unwrap()
     };
     let admin = partner.address("admin").to_owned();
@@ -478,9 +493,9 @@ async fn the_mocks_of_both_sides_talk_to_each_other_as_processes_and_leave_nothi
     let fault = send(Method::PUT, format!("{admin}/admin/faults"), json!({"on": ["html-500"], "calls": 1})).await;
     assert_eq!(fault["on"], json!(["html-500"]));
     let trigger = format!("{}/admin/trigger/MV1?party=my", gateway.address("admin"));
-    let first: Value = http.post(&trigger).send().await.unwrap().json().await.unwrap();
+    let first = send(Method::POST, trigger.clone(), Value::Null).await;
     assert_eq!(first["pushed"], "to be sent again: status-500", "{first}");
-    let second: Value = http.post(&trigger).send().await.unwrap().json().await.unwrap();
+    let second = send(Method::POST, trigger, Value::Null).await;
     assert_eq!(second["pushed"], "taken", "{second}");
     let told: Value = http.get(format!("{admin}/admin/told")).send().await.unwrap().json().await.unwrap();
     assert_eq!(told["told"][0]["path"], "/api/v1/berlepas", "{told}");
