@@ -15,6 +15,7 @@ pub mod erase;
 pub mod evidence;
 pub mod inbox;
 pub mod intake;
+pub mod judgement;
 pub mod mailbox;
 mod own;
 pub mod poll;

@@ -12,7 +12,7 @@ mod mailbox;
 mod messages;
 pub mod ministry;
 mod signed;
-mod token;
+pub(crate) mod token;
 
 use crate::{exchange::Gateway, message::problem::ProblemKind, trust::anchors::PeerCertificate};
 use answer::Refusal;
