@@ -51,8 +51,8 @@
 //! **A message comes in.** [`http::listener`] shakes hands and keeps the verified certificate with the connection. The route takes
 //! a signed request, which only [`exchange::caller::Caller::verify`] can have made: certificate, token bound to it, digest,
 //! signature, one registered client. A record in a party's own format goes through its mapping ([`partner::formats`]).
-//! [`exchange::intake`] judges the message by itself and makes a [`store::journal::Intent`]: the exact bytes, what they assert,
-//! what they name. [`store::journal::JournalHandle::submit`] queues it; a loop takes all that wait and runs one transaction
+//! [`exchange::judgement`] judges the message by itself, [`exchange::intake`] makes a [`store::journal::Intent`] of it: the exact
+//! bytes, what they assert, what they name. [`store::journal::JournalHandle::submit`] queues it; a loop takes all that wait and runs one transaction
 //! (`store::journal::transaction`): standing and nonces, repeats and conflicts, dossiers (all that shares an identifier) locked in
 //! the order of their ids, each arranged into workers and placements ([`domain::arrange`]) and folded ([`domain::fold`]), clocks
 //! set ([`domain::deadlines`]), keys made in the vault, what changed written, then the log heads locked in the order of their names, leaves

@@ -16,6 +16,8 @@ mod mock_gateway;
 #[cfg(feature = "sandbox")]
 mod mock_partner;
 #[cfg(feature = "sandbox")]
+mod mock_ports;
+#[cfg(feature = "sandbox")]
 mod partner;
 mod receipt;
 mod serve;

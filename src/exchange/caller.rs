@@ -10,11 +10,11 @@ use crate::{
     store::access::{self, Spend, Standing},
     trust::{
         anchors::{PeerCertificate, RevocationState},
-        digest,
-        httpsig::{self, Refusal, RequestParts, VerifiedRequest},
+        httpsig::{self, Refusal, RequestParts, SignatureFault, VerifiedRequest},
+        request::{self, Presented, Proof, RequestFault},
+        token::TokenFault,
     },
 };
-use http::header::AUTHORIZATION;
 use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
@@ -43,42 +43,11 @@ impl Caller {
         body: &[u8],
     ) -> Result<Self, Box<Problem>> {
         let now = gateway.now();
-        let problem = |kind, reason: &str| Box::new(gateway.problem(kind).because(reason));
         let (client, revocation) = client_of(gateway, peer)?;
-        let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = authorization
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim())
-            .ok_or_else(|| problem(ProblemKind::TokenInvalid, "token-missing"))?;
-        let claims = gateway.verifier.verify(token, &peer.thumbprint_sha256, now).map_err(|fault| {
-            let kind = match fault.reason() {
-                "token-expired" => ProblemKind::TokenExpired,
-                "certificate-mismatch" | "cnf-mismatch" => ProblemKind::CertificateMismatch,
-                _ => ProblemKind::TokenInvalid,
-            };
-            problem(kind, fault.reason())
-        })?;
-        if claims.client_id != client.id {
-            return Err(problem(ProblemKind::CertificateMismatch, "token-of-another-client"));
-        }
-        if parts.has_body || parts.headers.contains_key(digest::CONTENT_DIGEST) {
-            digest::verify(parts.headers, body)
-                .map_err(|fault| problem(ProblemKind::DigestMismatch, fault.reason()))?;
-        }
-        let verified = httpsig::verify_request(parts, |kid| client.key(kid), now).map_err(|fault| {
-            let kind = match fault.refusal {
-                Refusal::CreatedTooOld | Refusal::CreatedInFuture | Refusal::Expired => ProblemKind::RequestTooOld,
-                _ => ProblemKind::SignatureInvalid,
-            };
-            let problem = gateway.problem(kind).because(fault.refusal.reason());
-            let sentence = fault.refusal.to_string();
-            let problem = problem.extra("signature", sentence);
-            Box::new(match fault.base {
-                Some(base) => problem.extra("signature_base", String::from(base)),
-                None => problem,
-            })
-        })?;
+        let presented = Presented { certificate: &peer.thumbprint_sha256, client_id: &client.id, keys: &client.keys };
+        let proof = request::verify(&gateway.verifier, &presented, parts, body, now)
+            .map_err(|fault| Box::new(refused(fault, |kind| gateway.problem(kind))))?;
+        let Proof { claims, signature: verified } = proof;
         Ok(Self {
             scope: claims.scope.clone(),
             token: claims.jti.clone(),
@@ -164,6 +133,34 @@ pub fn client_of(gateway: &Gateway, peer: &PeerCertificate) -> Result<(Arc<Clien
     let client = gateway.parties.client_of(&peer.party, &peer.dns_sans).cloned();
     let unknown = || Box::new(gateway.problem(ProblemKind::CertificateMismatch).because("certificate-names-no-client"));
     Ok((client.ok_or_else(unknown)?, revocation))
+}
+
+/// The problem of a request whose proofs do not hold; `problem` makes one of a kind.
+pub fn refused(fault: RequestFault, problem: impl Fn(ProblemKind) -> Problem) -> Problem {
+    match fault {
+        RequestFault::NoToken => problem(ProblemKind::TokenInvalid).because("token-missing"),
+        RequestFault::Token(fault) => {
+            let kind = match fault {
+                TokenFault::Expired => ProblemKind::TokenExpired,
+                TokenFault::CnfMismatch => ProblemKind::CertificateMismatch,
+                _ => ProblemKind::TokenInvalid,
+            };
+            problem(kind).because(fault.reason())
+        }
+        RequestFault::OtherClient => problem(ProblemKind::CertificateMismatch).because("token-of-another-client"),
+        RequestFault::Digest(fault) => problem(ProblemKind::DigestMismatch).because(fault.reason()),
+        RequestFault::Signature(SignatureFault { refusal, base }) => {
+            let kind = match refusal {
+                Refusal::CreatedTooOld | Refusal::CreatedInFuture | Refusal::Expired => ProblemKind::RequestTooOld,
+                _ => ProblemKind::SignatureInvalid,
+            };
+            let problem = problem(kind).because(refusal.reason()).extra("signature", refusal.to_string());
+            match base {
+                Some(base) => problem.extra("signature_base", String::from(base)),
+                None => problem,
+            }
+        }
+    }
 }
 
 /// Why a barred caller is refused.

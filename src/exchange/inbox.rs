@@ -11,7 +11,7 @@ use crate::{
     partner::formats::Record,
     store::access::Spend,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The record of a route of the caller's party.
 ///
@@ -36,14 +36,11 @@ pub async fn take(
     spends: Vec<Spend>,
 ) -> Result<Taken, Box<Problem>> {
     let source = source(caller.client().party.code());
-    let item = match wire.and_then(|wire| record.read(wire, &source)) {
-        Ok(event) => Item { bytes, event, mapped: true, faults: Vec::new() },
-        Err(faults) => {
-            // Enough of an event to file it under: a safety record is held by its type, whatever else is wrong with it.
-            let event = json!({"type": record.mapping.type_name, "authority": record.mapping.authority});
-            Item { bytes, event, mapped: true, faults }
-        }
+    let (event, reading) = match wire {
+        Ok(wire) => record.read(wire, &source, &caller.client().authorities),
+        Err(faults) => record.unread(faults),
     };
+    let item = Item { bytes, event, reading: Some(reading) };
     intake::take(gateway, caller, item, spends).await
 }
 

@@ -1,13 +1,12 @@
-//! A message comes in: it is judged by itself (schema, authority, identifiers), turned into facts, and handed to the journal.
+//! A message comes in: it is judged by itself ([`super::judgement`]), turned into facts, and handed to the journal.
 //!
-//! The judgement depends on the message, its sender and the folder `schemas/` only; a clash with other records raises an
-//! exception later and refuses nothing. A safety message is never refused for its content.
+//! A clash with other records raises an exception later and refuses nothing. A safety message is never refused for its content.
 
 use super::{
     Gateway,
     actions::{self, Action},
-    admission,
     caller::{Caller, barred_problem},
+    judgement::{Court, Judgement},
     lateness, own,
 };
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
         event::Attributes,
         problem::{Fault, Problem, ProblemKind},
     },
+    partner::formats::Reading,
     schema::catalogue::{self, About, How, Level, MessageType, Scope},
     store::{
         access::Spend,
@@ -30,32 +30,27 @@ use crate::{
         messages,
     },
 };
-use serde_json::Value;
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 pub use crate::store::journal::Outcome;
 
-/// How far ahead of its receipt a message may be asserted, so that one from a wrong clock does not win for years.
-const AHEAD_MAX: Duration = Duration::days(90);
-
 /// One message as it came.
 #[derive(Debug)]
-pub struct Item {
+pub struct Item<'r> {
     /// The exact bytes.
     pub bytes: Vec<u8>,
     /// The canonical event.
     pub event: Value,
-    /// Whether `bytes` are in another format than the event.
-    pub mapped: bool,
-    /// What the mapping found wrong: the message is refused, or held if it is a safety message.
-    pub faults: Vec<Fault>,
+    /// How it was read, if `bytes` are in another format than the event.
+    pub reading: Option<Reading<'r>>,
 }
 
-impl Item {
+impl Item<'_> {
     /// A canonical event.
     pub fn canonical(bytes: Vec<u8>, event: Value) -> Self {
-        Self { bytes, event, mapped: false, faults: Vec::new() }
+        Self { bytes, event, reading: None }
     }
 }
 
@@ -80,13 +75,19 @@ pub struct Taken {
 ///
 /// # Errors
 /// A problem where nothing was stored.
-pub async fn take(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Spend>) -> Result<Taken, Box<Problem>> {
+pub async fn take(
+    gateway: &Gateway,
+    caller: &Caller,
+    item: Item<'_>,
+    spends: Vec<Spend>,
+) -> Result<Taken, Box<Problem>> {
     let told = lateness::told(gateway, caller, &item.event).await?;
+    let other = correction(item.reading.as_ref());
     let intent = judge(gateway, caller, item, told.as_ref(), spends);
-    let correction = caller.client().party.profile.same_id_corrects.then(|| intent.clone());
+    let again = caller.client().party.profile.same_id_corrects.then(|| intent.clone());
     let mut answer = gateway.queue.submit(intent).await.map_err(|fault| Box::new(gateway.not_stored(fault)))?;
-    if let (Answer::Conflict, Some(intent)) = (&answer, correction) {
-        let intent = as_correction(gateway, intent);
+    if let (Answer::Conflict, Some(intent)) = (&answer, again) {
+        let intent = as_correction(gateway, intent, other);
         answer = gateway.queue.submit(intent).await.map_err(|fault| Box::new(gateway.not_stored(fault)))?;
     }
     match answer {
@@ -114,97 +115,51 @@ pub async fn take(gateway: &Gateway, caller: &Caller, item: Item, spends: Vec<Sp
     }
 }
 
+/// What is said of the id of a message that came with other content before.
+pub fn correction(reading: Option<&Reading<'_>>) -> Fault {
+    let fault = Fault::new("/id", "correction");
+    reading.map_or(fault.clone(), |reading| reading.record.placed(fault))
+}
+
 /// The same id with other content, from a party that corrects this way: a message of its own, which waits for a person
 /// unless it carries a revision.
-fn as_correction(gateway: &Gateway, mut intent: Intent) -> Intent {
+fn as_correction(gateway: &Gateway, mut intent: Intent, fault: Fault) -> Intent {
     intent.id = gateway.id();
     intent.effects.push(Effect::Correct { target: intent.tag });
     intent.tag = gateway.journal.tokens.token("correction", &[&intent.tag, &intent.body_tag]);
     intent.spends = Vec::new();
     if intent.outcome == Outcome::Applied && intent.revision.is_none() {
         intent.outcome = Outcome::Held;
-        intent.problem = Some(write_faults(&[Fault::new("/id", "correction")]));
+        intent.problem = Some(write_faults(&[fault]));
     }
     intent
 }
 
-/// What the schemas, the catalogue and the sender's registration say of a message.
-fn judge(gateway: &Gateway, caller: &Caller, item: Item, told: Option<&Told>, spends: Vec<Spend>) -> Intent {
-    let schemas = &gateway.schemas;
-    let type_name = item.event.get("type").and_then(Value::as_str).unwrap_or_default();
-    let message = schemas.message(type_name);
-    let corridor = admission::corridor(&gateway.parties, caller.client(), &item.event);
-    let mut faults = item.faults;
-    let mapped = faults.is_empty();
-    if mapped {
-        faults.extend(schemas.check_envelope(&item.event));
+/// Judges a message and makes of it what the journal stores.
+fn judge(gateway: &Gateway, caller: &Caller, item: Item<'_>, told: Option<&Told>, spends: Vec<Spend>) -> Intent {
+    let court = Court { schemas: &gateway.schemas, parties: &gateway.parties, now: gateway.now() };
+    let Item { bytes, event, reading } = item;
+    let Judgement { message, corridor, outcome, mut faults } = court.judge(caller.client(), &event, reading.as_ref());
+    let asserted_at = Attributes::of(&event).map_or_else(|| gateway.now(), |attributes| attributes.time);
+    let late = message.and_then(|message| lateness::late(gateway, message, &event, asserted_at, told));
+    if let Some(pointer) = late {
+        let fault = Fault::new(format!("/data{pointer}"), "told-late").param("level", Level::Soft.as_str());
+        faults.push(reading.as_ref().map_or_else(|| fault.clone(), |reading| reading.record.placed(fault.clone())));
     }
-    if faults.is_empty() {
-        let claim = admission::Claim { event: &item.event, message, corridor: corridor.as_deref() };
-        faults.extend(admission::fault(schemas, caller.client(), &claim, gateway.now()));
-    }
-    if mapped && message.is_some() {
-        let data = item.event.get("data").unwrap_or(&Value::Null);
-        faults.extend(schemas.check_data(type_name, data));
-    }
-    let mut outcome = if faults.is_empty() { Outcome::Applied } else { Outcome::Refused };
-    let data = item.event.get("data").unwrap_or(&Value::Null);
-    let mut judged = schemas.check_identifiers(data);
-    if let Some(corridor) = corridor.as_deref().filter(|_| outcome == Outcome::Applied) {
-        let asserted_at = Attributes::of(&item.event).map_or_else(|| gateway.now(), |attributes| attributes.time);
-        judged.extend(gateway.parties.judge(corridor, type_name, data, asserted_at));
-    }
-    for (level, fault) in judged {
-        outcome = match (outcome, level) {
-            (Outcome::Refused, _) | (_, Level::Hard) => Outcome::Refused,
-            (Outcome::Held, _) | (_, Level::Firm) => Outcome::Held,
-            (Outcome::Applied, Level::Soft) => Outcome::Applied,
-        };
-        faults.push(named(level, fault));
-    }
-    // What breaks a rule before any level is looked at is refused.
-    faults = faults.into_iter().map(|fault| named(Level::Hard, fault)).collect();
-    if let Some(ahead) = ahead(gateway, &item.event) {
-        faults.push(ahead);
-        outcome = if outcome == Outcome::Refused { outcome } else { Outcome::Held };
-    }
-    let asserted_at = Attributes::of(&item.event).map_or_else(|| gateway.now(), |attributes| attributes.time);
-    let late = message.and_then(|message| lateness::late(gateway, message, &item.event, asserted_at, told));
-    faults.extend(late.map(|pointer| named(Level::Soft, Fault::new(format!("/data{pointer}"), "told-late"))));
-    let ours = |message: &MessageType| message.safety && !faults.iter().any(|f| f.rule.starts_with("authority"));
-    if outcome == Outcome::Refused && message.is_some_and(ours) {
-        outcome = Outcome::Held;
-    }
+    let late = late.is_some();
+    let event = match &reading {
+        // Enough of an event to file it under: a safety record is held by its type, whatever else is wrong with it.
+        Some(reading) if !reading.faults.is_empty() => json!({"type": event["type"], "authority": event["authority"]}),
+        _ => event,
+    };
     let corridor = corridor.unwrap_or_else(|| fallback_corridor(gateway, caller));
     intent(
         gateway,
         caller,
-        Judged {
-            item_bytes: item.bytes,
-            mapped: item.mapped,
-            late: late.is_some(),
-            event: item.event,
-            message,
-            outcome,
-            faults,
-            corridor,
-        },
+        Judged { item_bytes: bytes, mapped: reading.is_some(), late, event, message, outcome, faults, corridor },
         told,
         spends,
     )
-}
-
-/// A fault with its level, unless it says it already.
-fn named(level: Level, fault: Fault) -> Fault {
-    let says = fault.params.iter().any(|(name, _)| name == "level");
-    if says { fault } else { fault.param("level", level.as_str()) }
-}
-
-/// A message from the future would win over all that is said until then: it waits for a person.
-fn ahead(gateway: &Gateway, event: &Value) -> Option<Fault> {
-    let asserted_at = Attributes::of(event)?.time;
-    let ahead = asserted_at > gateway.now() + AHEAD_MAX;
-    ahead.then(|| named(Level::Firm, Fault::new("/time", "time-ahead")))
 }
 
 struct Judged<'g> {

@@ -15,6 +15,7 @@ pub mod erase;
 pub mod evidence;
 pub mod inbox;
 pub mod intake;
+pub mod judgement;
 mod known;
 mod lateness;
 pub mod limits;

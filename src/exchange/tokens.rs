@@ -2,9 +2,14 @@
 
 use super::{Gateway, caller};
 use crate::{
+    partner::Client,
     store::access::{self, Spend, Standing},
-    trust::{anchors::PeerCertificate, assertion},
+    trust::{
+        anchors::PeerCertificate,
+        assertion::{self, Assertion},
+    },
 };
+use time::OffsetDateTime;
 
 /// How long a token lives (FAPI 2.0 asks for minutes).
 pub const LIFE_S: u32 = 300;
@@ -40,6 +45,37 @@ pub enum GrantFault {
     Unavailable,
 }
 
+/// What is said of an assertion that came before.
+pub const USED: &str = "the assertion's jti was used before";
+
+/// Whether a grant asks for a token of the certificate's own client; the assertion, if it has one, is verified and its `jti` unspent.
+/// `issuer` is whom an assertion must name.
+///
+/// # Errors
+/// A sentence.
+pub fn prove(
+    issuer: &str,
+    client: &Client,
+    grant: &Grant,
+    now: OffsetDateTime,
+) -> Result<Option<Assertion>, &'static str> {
+    let claimed = match &grant.assertion {
+        None => grant.client_id.clone().ok_or("client_id is missing")?,
+        Some(jwt) => {
+            let claimed = assertion::claimed_client(jwt).map_err(|_| "the client assertion cannot be read")?;
+            if grant.client_id.as_ref().is_some_and(|id| *id != claimed) {
+                return Err("client_id is not the assertion's");
+            }
+            claimed
+        }
+    };
+    if claimed != client.id {
+        return Err("the certificate is another client's");
+    }
+    let verify = |jwt: &String| assertion::verify(jwt, issuer, &client.id, &client.keys, now);
+    grant.assertion.as_ref().map(verify).transpose().map_err(|fault| fault.reason())
+}
+
 /// Issues a token bound to the peer's certificate.
 ///
 /// # Errors
@@ -50,26 +86,10 @@ pub async fn issue(gateway: &Gateway, peer: &PeerCertificate, grant: Grant) -> R
         caller::client_of(gateway, peer).map_err(|_| invalid("the certificate names no registered client"))?;
     let pool = &gateway.journal.channel;
     let now = gateway.now();
-    let claimed = match &grant.assertion {
-        None => grant.client_id.ok_or(invalid("client_id is missing"))?,
-        Some(jwt) => {
-            let claimed = assertion::claimed_client(jwt).map_err(|_| invalid("the client assertion cannot be read"))?;
-            if grant.client_id.as_ref().is_some_and(|id| *id != claimed) {
-                return Err(invalid("client_id is not the assertion's"));
-            }
-            claimed
-        }
-    };
-    if claimed != client.id {
-        return Err(invalid("the certificate is another client's"));
-    }
-    if let Some(jwt) = &grant.assertion {
-        let verified = assertion::verify(jwt, &gateway.name, &client.id, &client.keys, now)
-            .map_err(|fault| invalid(fault.reason()))?;
-        let jti =
-            Spend { scope: format!("assertion:{}", client.id), value: verified.jti, expires_at: verified.expires };
+    if let Some(proof) = prove(&gateway.name, &client, &grant, now).map_err(invalid)? {
+        let jti = Spend { scope: format!("assertion:{}", client.id), value: proof.jti, expires_at: proof.expires };
         if !access::spend(pool, &jti).await.map_err(|_| GrantFault::Unavailable)? {
-            return Err(invalid("the assertion's jti was used before"));
+            return Err(invalid(USED));
         }
     }
     match access::standing(pool, &client.id, client.party.code(), "").await.map_err(|_| GrantFault::Unavailable)? {

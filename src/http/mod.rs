@@ -13,7 +13,7 @@ mod messages;
 pub mod ministry;
 mod placements;
 mod signed;
-mod token;
+pub(crate) mod token;
 
 use crate::{exchange::Gateway, message::problem::ProblemKind, trust::anchors::PeerCertificate};
 use answer::Refusal;

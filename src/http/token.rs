@@ -36,17 +36,55 @@ pub(super) async fn issue(State(port): Shared, request: Request) -> Response {
         Ok(body) => body,
         Err(refusal) => return refusal.into_response(),
     };
-    if signed::media_type(&parts.headers) != Some("application/x-www-form-urlencoded") {
-        return fault(StatusCode::BAD_REQUEST, "invalid_request", "the body is application/x-www-form-urlencoded");
+    match read(signed::media_type(&parts.headers), &body, &SCOPES) {
+        Ok(asked) => grant(&port, &peer, asked).await,
+        Err(wrong) => fault(wrong.status(), wrong.error, wrong.text),
     }
-    let Ok(form) = serde_urlencoded(&body) else {
-        return fault(
-            StatusCode::BAD_REQUEST,
-            "invalid_request",
-            "the form cannot be read, or a parameter stands twice",
-        );
+}
+
+/// Why a form asks for no token (RFC 6749 §5.2).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FormFault {
+    /// The word of the RFC.
+    pub(crate) error: &'static str,
+    /// A sentence.
+    pub(crate) text: &'static str,
+}
+
+impl FormFault {
+    /// The status of its answer.
+    pub(crate) fn status(self) -> StatusCode {
+        if self.error == "invalid_client" { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST }
+    }
+}
+
+/// Reads a token request for some of `scopes`.
+///
+/// # Errors
+/// [`FormFault`].
+pub(crate) fn read(media_type: Option<&str>, body: &[u8], scopes: &[&str]) -> Result<Grant, FormFault> {
+    let fault = |error, text| FormFault { error, text };
+    if media_type != Some("application/x-www-form-urlencoded") {
+        return Err(fault("invalid_request", "the body is application/x-www-form-urlencoded"));
+    }
+    let form = serde_urlencoded(body)
+        .map_err(|()| fault("invalid_request", "the form cannot be read, or a parameter stands twice"))?;
+    if form.grant_type.as_deref() != Some("client_credentials") {
+        return Err(fault("unsupported_grant_type", "client_credentials only"));
+    }
+    if form.client_secret.is_some() {
+        return Err(fault("invalid_client", "there are no client secrets here"));
+    }
+    let scope = form.scope.unwrap_or_else(|| scopes.join(" "));
+    if !scope.split(' ').all(|one| scopes.contains(&one)) {
+        return Err(fault("invalid_scope", "see scopes_supported"));
+    }
+    let assertion = match (form.client_assertion_type.as_deref(), form.client_assertion) {
+        (None, None) => None,
+        (Some(ASSERTION_TYPE), Some(assertion)) => Some(assertion),
+        _ => return Err(fault("invalid_request", "client_assertion needs its client_assertion_type")),
     };
-    grant(&port, &peer, form).await
+    Ok(Grant { client_id: form.client_id, scope, assertion })
 }
 
 fn serde_urlencoded(body: &[u8]) -> Result<Form, ()> {
@@ -55,29 +93,7 @@ fn serde_urlencoded(body: &[u8]) -> Result<Form, ()> {
     axum::extract::Query::<Form>::try_from_uri(&uri).map(|query| query.0).map_err(|_| ())
 }
 
-async fn grant(port: &Arc<Port>, peer: &crate::trust::anchors::PeerCertificate, form: Form) -> Response {
-    if form.grant_type.as_deref() != Some("client_credentials") {
-        return fault(StatusCode::BAD_REQUEST, "unsupported_grant_type", "client_credentials only");
-    }
-    if form.client_secret.is_some() {
-        return fault(StatusCode::UNAUTHORIZED, "invalid_client", "there are no client secrets here");
-    }
-    let scope = form.scope.unwrap_or_else(|| SCOPES.join(" "));
-    if !scope.split(' ').all(|one| SCOPES.contains(&one)) {
-        return fault(StatusCode::BAD_REQUEST, "invalid_scope", "see scopes_supported");
-    }
-    let assertion = match (form.client_assertion_type.as_deref(), form.client_assertion) {
-        (None, None) => None,
-        (Some(ASSERTION_TYPE), Some(assertion)) => Some(assertion),
-        _ => {
-            return fault(
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                "client_assertion needs its client_assertion_type",
-            );
-        }
-    };
-    let grant = Grant { client_id: form.client_id, scope, assertion };
+async fn grant(port: &Arc<Port>, peer: &crate::trust::anchors::PeerCertificate, grant: Grant) -> Response {
     match tokens::issue(&port.gateway, peer, grant).await {
         Ok(issued) => {
             let body = object!({"access_token": issued.token, "token_type": "Bearer", "expires_in": issued.lives_s,

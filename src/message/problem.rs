@@ -153,11 +153,19 @@ impl Fault {
     /// The fault with its sentence in each language.
     pub fn to_json(&self) -> Value {
         let params: Vec<(&str, &str)> = self.params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let param = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
         let mut object = Map::new();
         object.insert("pointer".into(), self.pointer.clone().into());
         object.insert("rule".into(), self.rule.clone().into());
-        if let Some((_, level)) = params.iter().find(|(name, _)| *name == "level") {
-            object.insert("level".into(), (*level).into());
+        if let Some(level) = param("level") {
+            object.insert("level".into(), level.into());
+        }
+        // Of a record in a party's own format: the place in the event that it is read as, and the row that reads it.
+        if let Some(canonical) = param("canonical") {
+            object.insert("canonical".into(), canonical.into());
+        }
+        if let (Some(file), Some(line)) = (param("file"), param("line")) {
+            object.insert("mapping".into(), format!("{file}:{line}").into());
         }
         object.insert("message".into(), sentences(&format!("rule.{}", self.rule), &params));
         Value::Object(object)

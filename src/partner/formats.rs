@@ -3,18 +3,18 @@
 use super::{
     Party, PartyFault,
     body::{self, BodyFault, Format},
-    mapping::Mapping,
+    mapping::{self, Mapping},
 };
 use crate::{
     message::problem::Fault,
-    schema::{Schemas, wire::WireSchema},
+    schema::{Schemas, catalogue::MessageType, wire::WireSchema},
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
 mod check;
 
-pub use check::faults;
+pub use check::{Folder, faults};
 
 /// One wire record: its bytes, its schema and its mapping.
 #[derive(Debug)]
@@ -23,23 +23,91 @@ pub struct Record {
     pub format: Format,
     /// The two-way table.
     pub mapping: Mapping,
+    message: MessageType,
     file: String,
     schema: WireSchema,
 }
 
+/// A wire record as it was read.
+#[derive(Debug)]
+pub struct Reading<'r> {
+    /// By which record of the party.
+    pub record: &'r Record,
+    /// What cannot be read, with pointers into the record as sent.
+    pub faults: Vec<Fault>,
+    /// Pointers of the event for which the record has something that cannot be read.
+    lost: Vec<String>,
+}
+
+impl Reading<'_> {
+    /// Whether a fault of the event only follows from what cannot be read.
+    pub fn explains(&self, fault: &Fault) -> bool {
+        let at = missing(fault);
+        let related = |lost: &String| mapping::below(&at, lost).is_some() || mapping::below(lost, &at).is_some();
+        self.lost.iter().any(related)
+    }
+}
+
+/// Where something is wrong: of a member that is missing its own place, not its object's.
+fn missing(fault: &Fault) -> String {
+    let field = fault.params.iter().find(|(name, _)| name == "field").map(|(_, field)| field.as_str());
+    match field {
+        Some(field) if fault.rule == "required" => format!("{}/{field}", fault.pointer),
+        _ => fault.pointer.clone(),
+    }
+}
+
 impl Record {
-    /// Reads a wire record as a canonical event from `source`.
-    ///
-    /// # Errors
-    /// Broken rules, with pointers into the record as sent.
-    pub fn read(&self, wire: &Value, source: &str) -> Result<Value, Vec<Fault>> {
-        let faults = self.schema.check(wire);
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        let mut event = self.mapping.to_canonical(wire).map_err(|faults| self.named(faults))?;
+    /// Reads a wire record as a canonical event from `source`: all of it that can be read, and what cannot. `authorities` are those
+    /// for which its sender may speak.
+    pub fn read(&self, wire: &Value, source: &str, authorities: &[String]) -> (Value, Reading<'_>) {
+        let speakers: Vec<&str> =
+            authorities.iter().map(String::as_str).filter(|one| self.message.sent_by(one)).collect();
+        let (mut event, unread) = self.mapping.read(wire, &speakers);
         event["source"] = source.into();
-        Ok(event)
+        let broken = self.schema.check(wire);
+        let places: Vec<String> = broken.iter().map(missing).collect();
+        let mut lost: Vec<String> = places.iter().flat_map(|place| self.mapping.read_from(place)).collect();
+        // What a row cannot read because the record breaks its schema there is one fault, the schema's.
+        let unread: Vec<_> = unread.into_iter().filter(|fault| !lost.contains(&fault.canonical)).collect();
+        lost.extend(unread.iter().map(|fault| fault.canonical.clone()));
+        (event, Reading { record: self, faults: broken.into_iter().chain(self.named(unread)).collect(), lost })
+    }
+
+    /// A record of which nothing can be read.
+    pub fn unread(&self, faults: Vec<Fault>) -> (Value, Reading<'_>) {
+        let event = serde_json::json!({"type": self.mapping.type_name});
+        (event, Reading { record: self, faults, lost: vec![String::new()] })
+    }
+
+    /// A fault of an event that was read by this mapping, with its pointer in the record as sent; the pointer in the event and the
+    /// line of the mapping stand beside it.
+    pub fn placed(&self, fault: Fault) -> Fault {
+        let canonical = missing(&fault);
+        let place = self.mapping.place(&canonical);
+        let Fault { rule, mut params, pointer: at } = fault;
+        let fields = params.iter_mut().find(|(name, _)| name == "field").map(|(_, fields)| fields);
+        let pointer = match (rule.as_str(), fields, &place) {
+            ("required", Some(field), Some((_, wire))) => {
+                let (object, name) = wire.rsplit_once('/').unwrap_or(("", wire));
+                *field = name.to_owned();
+                object.to_owned()
+            }
+            ("one-of-required", Some(fields), _) => {
+                let wires = fields.split(", ").map(|field| {
+                    let place = self.mapping.place(&format!("{at}/{field}"));
+                    place.map_or_else(|| field.to_owned(), |(_, wire)| wire)
+                });
+                *fields = wires.collect::<Vec<_>>().join(", ");
+                String::new()
+            }
+            (_, _, place) => place.as_ref().map(|(_, wire)| wire.clone()).unwrap_or_default(),
+        };
+        let placed = Fault { pointer, rule, params }.param("canonical", canonical);
+        match place {
+            Some((line, _)) => placed.param("file", &*self.file).param("line", line.to_string()),
+            None => placed,
+        }
     }
 
     /// Writes an event as a wire record that satisfies the wire schema.
@@ -158,14 +226,14 @@ impl Formats {
 fn load(party: &Party, schemas: &Schemas, name: &str, format: Format) -> Result<Record, Vec<PartyFault>> {
     let file = party.folder.join(format!("mapping/{name}.toml"));
     let mapping = Mapping::load(&file, party.zone)?;
-    if schemas.message(&mapping.type_name).is_none() {
+    let Some(message) = schemas.message(&mapping.type_name).cloned() else {
         return Err(vec![PartyFault::of(&file, format!("{} is not in the catalogue", mapping.type_name))]);
-    }
+    };
     let unknown: Vec<PartyFault> = check::unknown_fields(&mapping, schemas, &file);
     if !unknown.is_empty() {
         return Err(unknown);
     }
     let schema_file = party.folder.join(format!("wire/{name}.schema.json"));
     let schema = WireSchema::load(&schema_file).map_err(|fault| vec![PartyFault::of(&schema_file, fault)])?;
-    Ok(Record { format, mapping, file: format!("{}/mapping/{name}.toml", party.code()), schema })
+    Ok(Record { format, mapping, message, file: format!("{}/mapping/{name}.toml", party.code()), schema })
 }

@@ -14,7 +14,10 @@ pub mod release;
 pub mod rules;
 
 use crate::{
-    domain::workdays::Workdays, message::problem::Fault, schema::catalogue::Level, trust::keys::VerifyingKey,
+    domain::workdays::Workdays,
+    message::problem::Fault,
+    schema::{Schemas, catalogue::Level},
+    trust::keys::VerifyingKey,
     vault::sha256,
 };
 use calendar::WorkCalendar;
@@ -90,12 +93,7 @@ impl Party {
         let profile = keep(read_profile(folder).map_err(one), &mut faults);
         let release = keep(read_toml(&folder.join("release.toml")).map_err(one), &mut faults);
         let zone = profile.as_ref().map(|(_, zone)| *zone);
-        let rules = keep(RulePacks::load(folder, zone.unwrap_or(UtcOffset::UTC)), &mut faults);
-        let calendar = keep(WorkCalendar::load(folder), &mut faults);
-        if zone.is_some_and(|zone| calendar.as_ref().is_some_and(|calendar| calendar.zone(None) != zone)) {
-            let fault = "its general zone is not that of party.toml";
-            faults.push(PartyFault::of(&folder.join("calendar/week.toml"), fault));
-        }
+        let (rules, calendar) = rules_and_days(folder, zone, &mut faults);
         let digest = keep(digest(folder).map_err(one), &mut faults);
         match (profile, release, rules, calendar, digest) {
             (Some((profile, zone)), Some(release), Some(rules), Some(calendar), Some(digest)) if faults.is_empty() => {
@@ -109,6 +107,35 @@ impl Party {
 /// Everything that is wrong with the files of a party's folder, certificates and mappings apart.
 pub fn faults(folder: &Path) -> Vec<PartyFault> {
     Party::load(folder).err().unwrap_or_default()
+}
+
+/// Everything that is wrong with the rule packs and the calendar of a folder whose local times have `zone`; its calendar, if it
+/// can be used.
+pub fn faults_of_rules_and_days(
+    folder: &Path,
+    zone: Option<UtcOffset>,
+    schemas: &Schemas,
+) -> (Vec<PartyFault>, Option<WorkCalendar>) {
+    let mut faults = Vec::new();
+    let (rules, calendar) = rules_and_days(folder, zone, &mut faults);
+    faults.extend(rules.iter().flat_map(|rules| rules.strangers(schemas)));
+    (faults, calendar)
+}
+
+fn rules_and_days(
+    folder: &Path,
+    zone: Option<UtcOffset>,
+    faults: &mut Vec<PartyFault>,
+) -> (Option<RulePacks>, Option<WorkCalendar>) {
+    let rules = keep(RulePacks::load(folder, zone.unwrap_or(UtcOffset::UTC)), faults);
+    let calendar = keep(WorkCalendar::load(folder), faults);
+    if let (Some(zone), Some(general)) = (zone, calendar.as_ref().map(|calendar| calendar.zone(None)))
+        && zone != general
+    {
+        let fault = format!("its general zone is {general}, that of party.toml is {zone}: they are one");
+        faults.push(PartyFault::of(&folder.join("calendar/week.toml"), fault));
+    }
+    (rules, calendar)
 }
 
 /// What was read, its faults noted.
@@ -139,13 +166,6 @@ pub struct Client {
     pub authorities: Vec<String>,
     /// Its message-signing keys.
     pub keys: Vec<Arc<VerifyingKey>>,
-}
-
-impl Client {
-    /// A registered key by its id.
-    pub fn key(&self, kid: &str) -> Option<Arc<VerifyingKey>> {
-        self.keys.iter().find(|key| key.kid() == kid).cloned()
-    }
 }
 
 /// All parties of this gateway.
@@ -231,11 +251,17 @@ impl Parties {
 
 /// Terms in working days would never end where two sides share no day of the week.
 fn never_at_work_together(home: &Party, partner: &Party) -> Option<PartyFault> {
-    let none =
-        |ours: &Workdays| partner.calendar.all_workdays().any(|its| Workdays::common_weekdays(&[ours, its]) == 0);
-    let fault =
-        || PartyFault::of(&partner.folder.join("calendar/week.toml"), "shares no day of the week with the home party");
-    home.calendar.all_workdays().any(none).then(fault)
+    let fault = || PartyFault::of(&partner.folder.join("calendar/week.toml"), NEVER_TOGETHER);
+    share_no_weekday(&home.calendar, &partner.calendar).then(fault)
+}
+
+/// What is said of a calendar that shares no day with the home party's.
+pub const NEVER_TOGETHER: &str = "shares no day of the week with the home party";
+
+/// Whether some region of one side and some of the other never work on the same day of the week.
+pub fn share_no_weekday(home: &WorkCalendar, partner: &WorkCalendar) -> bool {
+    let none = |ours: &Workdays| partner.all_workdays().any(|its| Workdays::common_weekdays(&[ours, its]) == 0);
+    home.all_workdays().any(none)
 }
 
 fn keys(party: &Arc<Party>, client: &profile::Client) -> Result<Client, PartyFault> {

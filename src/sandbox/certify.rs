@@ -229,7 +229,12 @@ fn folder_item(order: &Order<'_>) -> Result<Item, CertifyFault> {
 /// The home party's folder and the one to be certified, and nothing of others.
 fn gather(order: &Order<'_>, scratch: &Path) -> Result<(PathBuf, PathBuf), CertifyFault> {
     let home = home_folder(order.partners);
-    let home = home.ok_or_else(|| CertifyFault::Start("no folder beside it is the home party's".to_owned()))?;
+    let home = home.ok_or_else(|| {
+        CertifyFault::Start(format!(
+            "{} holds no home party (side = \"home\"): name the folder of all parties",
+            order.partners.display()
+        ))
+    })?;
     let (partners, stand) = (scratch.join("in"), scratch.join("stand"));
     let copy = |from: &Path, to: &Path| copy_folder(from, to).map_err(|fault| CertifyFault::Start(fault.to_string()));
     let home_name = home.file_name().unwrap_or_default().to_owned();

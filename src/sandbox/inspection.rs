@@ -6,14 +6,20 @@ mod lines;
 
 use super::contract::{Interaction, Journeys, Way};
 use crate::{
+    client,
     partner::{
+        self, PartyFault,
+        calendar::WorkCalendar,
+        formats,
         mapping::{Mapping, codec::Codec},
         profile::{Profile, Side},
         release::Release,
     },
     schema::{Schemas, wire::WireSchema},
+    trust::keys::VerifyingKey,
 };
-use lines::{line_of, toml_faults};
+use lines::{line_of, place, toml_faults};
+use rustls_pki_types::{CertificateRevocationListDer, pem::PemObject};
 use serde::Serialize;
 use serde_json::Value;
 use std::{
@@ -154,9 +160,7 @@ impl Inspector<'_> {
         self.release();
         self.mappings();
         self.wires();
-        if let Some(profile) = &profile {
-            self.routes(&file, &text, profile);
-        }
+        self.as_the_gateway(profile.as_ref());
         let names = self.contract(profile.as_ref());
         self.journeys(&names);
     }
@@ -190,6 +194,31 @@ impl Inspector<'_> {
             let hint = "is not there (a sandbox makes throw-away ones)";
             self.find(file, line_with(text, missing), weight, format!("{missing} {hint}"));
         }
+        self.credentials(profile);
+    }
+
+    /// Certificates, revocation lists and keys that are there but cannot be read.
+    fn credentials(&mut self, profile: &Profile) {
+        let folder = self.folder;
+        let there = |name: &&String| folder.join(name.as_str()).is_file();
+        let outbound = profile.outbound.iter();
+        let roots = profile.trust.roots.iter().chain(outbound.clone().flat_map(|outbound| &outbound.roots));
+        let mut wrong: Vec<(PathBuf, String)> = Vec::new();
+        for name in roots.filter(there) {
+            let read = client::certificates(folder, std::slice::from_ref(name));
+            wrong.extend(read.err().map(|fault| (folder.join(name), fault.fault)));
+        }
+        for name in profile.trust.crls.iter().filter(there) {
+            let read = CertificateRevocationListDer::from_pem_file(folder.join(name));
+            wrong.extend(read.err().map(|fault| (folder.join(name), fault.to_string())));
+        }
+        let keys = profile.client.iter().flat_map(|client| &client.key);
+        for key in keys.chain(outbound.flat_map(|outbound| &outbound.answer_key)).filter(|key| there(&&key.file)) {
+            let pem = fs::read(folder.join(&key.file)).unwrap_or_default();
+            let read = VerifyingKey::from_spki_pem(&key.kid, &pem);
+            wrong.extend(read.err().map(|fault| (folder.join(&key.file), fault.to_string())));
+        }
+        wrong.into_iter().for_each(|(file, fault)| self.fault(&file, None, fault));
     }
 
     fn release(&mut self) {
@@ -204,26 +233,12 @@ impl Inspector<'_> {
         }
     }
 
+    /// Reads the mappings; what is wrong with them as tables of two sides is for [`formats::Folder`].
     fn mappings(&mut self) {
         for file in files(&self.folder.join("mapping"), ".toml") {
             let Some(text) = self.text(&file) else { continue };
             let zone = self.zone;
             let Some(mapping) = self.toml(&file, &text, |text| parse(text, zone)) else { continue };
-            if self.schemas.message(&mapping.type_name).is_none() {
-                let text = format!("{} is not in the catalogue", mapping.type_name);
-                self.fault(&file, Some(1), text);
-            }
-            let known = |pointer: &str| {
-                let Some(field) = pointer.strip_prefix("/data").filter(|field| !field.is_empty()) else { return true };
-                let below = format!("{field}/");
-                self.schemas.fields().keys().any(|one| one == field || one.starts_with(&below))
-            };
-            let unknown: Vec<String> =
-                mapping.canonical().map(|named| named.pointer).filter(|one| !known(one)).map(str::to_owned).collect();
-            for pointer in unknown {
-                let line = line_with(&text, &format!("\"{pointer}\""));
-                self.fault(&file, line, format!("{pointer} is not a field of the messages"));
-            }
             self.done.lossy.extend(mapping.lossy().map(|pointer| (file.clone(), pointer.to_owned())));
             self.mappings.insert(stem(&file, ".toml"), mapping);
         }
@@ -257,30 +272,61 @@ impl Inspector<'_> {
         }
     }
 
-    /// Routes without mapping or wire schema, twice or for nothing; mappings and schemas without a route.
-    fn routes(&mut self, file: &Path, text: &str, profile: &Profile) {
-        let inbound = profile.inbound.iter().map(|one| (&one.route, &one.mapping, "inbound"));
-        let outbound = profile.outbound.iter().flat_map(|outbound| &outbound.route);
-        let outbound = outbound.map(|one| (&one.path, &one.mapping, "outbound"));
-        let (mut routes, mut used) = (BTreeSet::new(), BTreeSet::new());
-        for (route, mapping, way) in inbound.chain(outbound) {
-            let line = line_with(text, &format!("mapping = \"{mapping}\""));
-            if !routes.insert((way, route)) {
-                self.fault(file, line, format!("the {way} route {route} stands here twice"));
-            }
-            used.insert(mapping.clone());
-            for (at, what) in [("mapping", "toml"), ("wire", "schema.json")] {
-                let name = format!("{at}/{mapping}.{what}");
-                if !self.folder.join(&name).is_file() {
-                    self.fault(file, line, format!("the {way} route {route} has no {name}"));
-                }
-            }
+    /// What the gateway itself would find wrong with routes, mappings, wire schemas, rule packs and calendar when it starts.
+    fn as_the_gateway(&mut self, profile: Option<&Profile>) {
+        let zone = profile.map(|_| self.zone);
+        let (mut found, calendar) = partner::faults_of_rules_and_days(self.folder, zone, self.schemas);
+        if let Some(profile) = profile {
+            let all = formats::Folder { folder: self.folder, profile, zone: self.zone, schemas: self.schemas };
+            found.extend(all.faults());
         }
-        for (at, ending) in [("mapping", ".toml"), ("wire", ".schema.json")] {
-            for lonely in files(&self.folder.join(at), ending) {
-                if !used.contains(&stem(&lonely, ending)) {
-                    self.fault(&lonely, Some(1), "no route of party.toml names it");
-                }
+        for PartyFault { file, line, fault } in found {
+            let file = PathBuf::from(file);
+            // Some readers name the line in the sentence.
+            let (line, text) = if line.is_some() { (line, fault) } else { place(&fault) };
+            let is_said = |one: &Finding| one.file == file && one.line.is_some();
+            let unreadable = line.is_none() && !self.wires.contains_key(&stem(&file, ".schema.json"));
+            if unreadable && file.to_string_lossy().ends_with(".json") && self.done.findings.iter().any(is_said) {
+                continue;
+            }
+            self.fault(&file, line, text);
+        }
+        if let Some(profile) = profile {
+            self.beside(profile, calendar.as_ref());
+        }
+    }
+
+    /// What does not go together with the other folders that lie beside this one.
+    fn beside(&mut self, profile: &Profile, calendar: Option<&WorkCalendar>) {
+        let file = self.folder.join("party.toml");
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let others = self.folder.parent().map(super::scaffold::folders).unwrap_or_default();
+        if profile.side != Side::Home && self.folder.parent().and_then(super::scaffold::home_folder).is_none() {
+            let text = "no folder beside this one is the home party's: the gateway and `partner certify` need one";
+            self.find(&file, None, Weight::Warning, text);
+        }
+        for other in others.iter().filter(|other| other.file_name() != self.folder.file_name()) {
+            let Ok(its) = partner::read_toml::<Profile>(&other.join("party.toml")) else { continue };
+            for client in profile.client.iter().filter(|one| its.client.iter().any(|other| other.id == one.id)) {
+                let line = line_with(&text, &format!("\"{}\"", client.id));
+                self.fault(&file, line, format!("client {} is registered by {} too", client.id, its.code));
+            }
+            if its.side != Side::Home {
+                continue;
+            }
+            if profile.side == Side::Home {
+                self.fault(&file, line_with(&text, "side"), format!("{} is the home party already", its.code));
+            }
+            if its.environment != profile.environment {
+                let line = line_with(&text, "environment");
+                self.fault(&file, line, format!("the home party's environment is {}", its.environment));
+            }
+            let home = WorkCalendar::load(other).ok();
+            if profile.side != Side::Home
+                && let (Some(home), Some(calendar)) = (home, calendar)
+                && partner::share_no_weekday(&home, calendar)
+            {
+                self.fault(&self.folder.join("calendar/week.toml"), None, partner::NEVER_TOGETHER);
             }
         }
     }

@@ -8,7 +8,6 @@ pub mod admin;
 mod book;
 mod caller;
 mod channel;
-mod judgement;
 mod page;
 mod relay;
 

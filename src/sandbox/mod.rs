@@ -1,6 +1,7 @@
 //! What a demo, tests and a partner's integrator need and a shipped package does not: a private PostgreSQL, a throw-away PKI, a
 //! stand of both, systems that call it, mocks of either side, and the kit that makes, checks and certifies a party's folder.
 
+mod admin_port;
 pub mod certify;
 pub mod contract;
 pub mod inspection;

@@ -153,6 +153,14 @@ pub fn open_or_make(folder: &Path, partners: &Path, now: OffsetDateTime) -> Resu
     }
     for (party, _) in profiles(partners)? {
         let copy = folder.join("partners").join(party.file_name().unwrap_or_default());
+        if !copy.join("trust").is_dir() {
+            return Err(PkiFault::Parties(format!(
+                "{} has no credentials in {}: they were made for the parties that were there then; name another folder, or remove \
+                 this one",
+                party.display(),
+                folder.display()
+            )));
+        }
         let fault = |fault| PkiFault::File(copy.clone(), fault);
         for entry in fs::read_dir(&copy).into_iter().flatten() {
             let old = entry.map_err(fault)?.path();

@@ -95,14 +95,13 @@ pub fn new(plan: &Plan<'_>) -> Result<PathBuf, ScaffoldFault> {
             serde_json::from_str(&read(&example)?).map_err(|fault| ScaffoldFault::Schemas(fault.to_string()))?;
         let leaves = documents.leaves(&message.schema)?;
         let own = partner_authorities(&catalogue.message);
-        // Who sends it of the party: of a message that any authority may send, the first.
-        let sender = own.iter().find(|one| message.sent_by(one)).copied();
-        let record = |sent_as| Record::new(message, leaves.clone(), &example, sent_as, &withheld, plan.code, zone);
+        let senders: Vec<&str> = own.into_iter().filter(|one| message.sent_by(one)).collect();
+        let record = |senders| Record::new(message, leaves.clone(), &example, senders, &withheld, plan.code, zone);
         if matches!(message.direction, Direction::HomeToPartner | Direction::Both) {
-            records.push(record(None));
+            records.push(record(&[]));
         }
-        if matches!(message.direction, Direction::PartnerToHome | Direction::Both) && sender.is_some() {
-            records.push(record(sender));
+        if matches!(message.direction, Direction::PartnerToHome | Direction::Both) && !senders.is_empty() {
+            records.push(record(&senders));
         }
     }
     let home = home_folder(plan.partners);
@@ -148,7 +147,7 @@ fn side(folder: &Path) -> Option<Side> {
     Some(profile.side)
 }
 
-fn folders(partners: &Path) -> Vec<PathBuf> {
+pub(super) fn folders(partners: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(partners).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let mut found: Vec<PathBuf> = entries.filter(|path| path.join("party.toml").is_file()).collect();
     found.sort();
@@ -264,7 +263,8 @@ fn readme(plan: &Plan<'_>) -> String {
          1. `party.toml`: names of the authorities, the client's certificate name (`san`), `base`, how the party says no, whether it \
          signs\n   its answers (`assurance`).\n\
          2. `wire/` and `mapping/`: rename the wire fields to the party's own; in `[tables.…]` the left column is the party's code. \
-         Delete\n   rows and properties that it does not have.\n\
+         Delete\n   rows and properties that it does not have. `[authority]` says in which field a record names the authority that \
+         speaks.\n\
          3. `contract/`: write what the party really sends and wants to be told, by hand. Never copy from the mapping's output: one \
          proves\n   the other.\n\
          4. `release.toml`: what the agreement lets go out.\n\

@@ -41,13 +41,11 @@ impl WireSchema {
         violations::all(&self.validator, record, "", &BTreeMap::new())
     }
 
-    /// Whether a record may have something at this pointer: every member on the way is a property of the schema.
+    /// Whether a record may have something at this pointer: every member on the way is a property of the schema; `-` is any item
+    /// of a list.
     pub fn has(&self, pointer: &str) -> bool {
-        let mut here = Some(&self.schema);
-        for name in pointer.split('/').skip(1) {
-            here = here.and_then(|schema| property(schema, name));
-        }
-        here.is_some()
+        let step = |schema, name| if name == "-" { items(schema) } else { property(schema, name) };
+        pointer.split('/').skip(1).try_fold(&self.schema, step).is_some()
     }
 }
 

@@ -63,5 +63,6 @@ pub mod handshake;
 pub mod httpsig;
 pub(crate) mod jws;
 pub mod keys;
+pub mod request;
 pub mod tls;
 pub mod token;

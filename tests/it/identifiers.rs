@@ -36,6 +36,11 @@ async fn an_answer_names_the_level_of_each_broken_rule() {
             vec![("/data/worker/nik", "identifier-differs", "SOFT")],
         ),
         (
+            nominated(|data| data["worker"]["origin"] = json!("32.70.01.2003")),
+            "applied",
+            vec![("/data/worker/origin", "identifier-table", "SOFT")],
+        ),
+        (
             nominated(|data| data["travelDocument"]["mrz"] = json!(damaged)),
             "held",
             vec![
@@ -72,7 +77,8 @@ async fn an_answer_names_the_level_of_each_broken_rule() {
     let told = my.call(http::Method::GET, "/v1/messages?after=0", "", vec![]).await.unwrap();
     let document = &told.body["messages"][0]["event"]["data"]["travelDocument"];
     assert!(document["number"].is_string() && document["mrz"].is_null(), "the zone stays home: {document}");
-    assert_eq!(gateway.stop_and_verify().await, 5);
+    assert!(!told.body.to_string().contains("32.70.01"), "where a worker comes from stays home");
+    assert_eq!(gateway.stop_and_verify().await, 6);
 }
 
 #[tokio::test]

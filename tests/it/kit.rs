@@ -17,6 +17,7 @@ use onechannel::{
             certificate::{Certificate, CertificateFault, Outcome},
         },
         contract::{Contract, Way},
+        inspection::{self, Weight},
         mock::{
             Mock,
             faults::{Fault, Faults},
@@ -204,12 +205,232 @@ fn faults_of_a_folder_come_all_at_once_with_file_and_line() {
     let row = |codec| at("my/mapping/visa.toml", codec).map(|line| line - 3);
     has("my/mapping/visa.toml", row("datetime-moon"), "there is no codec datetime-moon");
     has("my/mapping/visa.toml", row("\"novel\""), "there is no codec novel");
-    has("my/mapping/permit.toml", at("my/mapping/permit.toml", "colour"), "is not a field of the messages");
+    let row_of_colour = at("my/mapping/permit.toml", "colour").map(|line| line - 1);
+    has("my/mapping/permit.toml", row_of_colour, "is not a field of the messages");
     has("my/mapping/lonely.toml", Some(1), "no route of party.toml names it");
     has("my/wire/kematian.schema.json", at("my/wire/kematian.schema.json", "objekt"), "/type");
     has("my/contract/arrived.json", at("my/contract/arrived.json", "\"statusMasuk\""), "it breaks its wire schema");
     has("my/contract/visa.json", at("my/contract/visa.json", "${passport}"), "variable passport has no value");
     has("my/journeys.toml", at("my/journeys.toml", "vanished"), "there is no interaction vanished");
+}
+
+/// How a folder is broken, and the fault that must be named: its file, a text on its line if it has one, words of its sentence.
+struct Breakage {
+    file: &'static str,
+    /// What is replaced; the whole file is made, or unmade, where it is empty.
+    old: &'static str,
+    new: &'static str,
+    named: &'static str,
+    line: Option<&'static str>,
+    words: &'static str,
+}
+
+/// A breakage whose fault stands in the changed file.
+const fn broken(
+    file: &'static str,
+    (old, new): (&'static str, &'static str),
+    line: Option<&'static str>,
+    words: &'static str,
+) -> Breakage {
+    Breakage { file, old, new, named: file, line, words }
+}
+
+const ARRIVED: &str = "xb/mapping/movement-arrived.toml";
+const WITHDRAWN: &str = "xb/mapping/own-message-invalidated.toml";
+const WEEK: &str = "xb/calendar/week.toml";
+const PARTY: &str = "xb/party.toml";
+const TYPE: Option<&str> = Some("type = ");
+
+const BREAKAGES: &[Breakage] = &[
+    broken(PARTY, ("zone = \"+05:30\"", "zone = \"5:30\""), Some("zone = "), "an offset of the form +08:00"),
+    broken(PARTY, ("environment = \"test\"", "environment = \"live\""), Some("environment = "), "environment is test"),
+    broken(PARTY, ("side = \"partner\"", "side = \"home\""), Some("side = "), "is the home party already"),
+    broken(
+        PARTY,
+        ("id = \"xb-gateway\"", "id = \"kp2mi-system\""),
+        Some("\"kp2mi-system\""),
+        "is registered by id too",
+    ),
+    broken(PARTY, ("\"P-IMM\", \"P-LAB\"", "\"P-IMM\", \"P-TAX\""), Some("P-TAX"), "there is no authority P-TAX"),
+    broken(PARTY, ("mapping = \"visa-decided\"", "mapping = \"visa\""), Some("\"visa\""), "has no mapping/visa.toml"),
+    broken(
+        PARTY,
+        ("mapping = \"visa-decided\"", "mapping = \"visa\""),
+        Some("\"visa\""),
+        "has no wire/visa.schema.json",
+    ),
+    Breakage {
+        named: "xb/mapping/visa-decided.toml",
+        line: Some("# visa"),
+        ..broken(PARTY, ("mapping = \"visa-decided\"", "mapping = \"visa\""), None, "no route of party.toml names it")
+    },
+    broken(
+        PARTY,
+        ("route = \"visa-decided\"", "route = \"permit-issued\""),
+        Some("mapping = \"permit-issued\""),
+        "the inbound route permit-issued stands here twice",
+    ),
+    broken(WEEK, ("", ""), None, "the file is missing"),
+    broken(
+        WEEK,
+        ("offset = \"+05:30\"", "offset = \"+05:00\""),
+        None,
+        "its general zone is +05:00:00, that of party.toml is +05:30:00",
+    ),
+    broken(WEEK, ("\"17:00\"", "\"5 pm\""), Some("5 pm"), "is not a time of the form 16:00"),
+    broken(WEEK, ("\"sunday\"", "\"someday\""), Some("someday"), "is no day of the week"),
+    broken(
+        WEEK,
+        ("\"saturday\", \"sunday\"", "\"monday\", \"tuesday\", \"wednesday\", \"thursday\", \"friday\""),
+        None,
+        "shares no day of the week with the home party",
+    ),
+    broken(
+        "xb/calendar/2027.toml",
+        ("", "[[holiday]]\ndate = \"2027-02-30\"\n"),
+        Some("2027-02-30"),
+        "is not a date of the form 2024-11-05",
+    ),
+    broken("xb/rules/2027-01-01-a.toml", ("", "[pack]\ncolour = 1\n"), Some("colour"), "unknown field `colour`"),
+    broken("xb/release.toml", ("/worker/phone", "/worker/fax"), Some("fax"), "is not a field of the messages"),
+    broken("xb/trust/ca.pem", ("", "no certificate\n-----BEGIN CERTIFICATE-----\n!\n"), None, ""),
+    broken("xb/trust/xb-gateway-sign-1.pem", ("", "no key\n"), None, ""),
+    broken(
+        ARRIVED,
+        ("wire = \"/movementPort\"", "wire = \"/movementPrt\""),
+        Some("[[field]]#8"),
+        "not in the wire schema",
+    ),
+    broken(ARRIVED, ("/data/movement/port", "/data/movement/pier"), Some("[[field]]#8"), "not a field of the messages"),
+    broken(ARRIVED, ("wire = \"/movementPort\"", "wire = \"/movementAt\""), Some("[[field]]#8"), "is written by line"),
+    broken(ARRIVED, ("wire = \"/movementPort\"", "wire = \"movementPort\""), Some("[[field]]#8"), "must begin with /"),
+    broken(
+        ARRIVED,
+        ("codec = \"datetime-iso-local\"", "codec = \"moon\""),
+        Some("[[field]]#2"),
+        "there is no codec moon",
+    ),
+    broken(
+        ARRIVED,
+        ("[tables.movementResult]", "[tables.result]"),
+        Some("[[field]]#9"),
+        "there is no [tables.movementResult]",
+    ),
+    broken(
+        ARRIVED,
+        ("canonical = \"/data/movement/at\"", "canonical = \"/data/movement/port\""),
+        TYPE,
+        "requires /data/movement/at",
+    ),
+    broken(ARRIVED, ("arrived.v1\"", "landed.v1\""), TYPE, "is not in the catalogue"),
+    broken(ARRIVED, ("authority = \"P-IMM\"", "authority = \"P-SEA\""), Some("P-SEA"), "is no authority of party.toml"),
+    broken(
+        ARRIVED,
+        ("authority = \"P-IMM\"", "authority = \"P-LAB\""),
+        Some("P-LAB"),
+        "may not send movement.arrived.v1",
+    ),
+    broken(
+        WITHDRAWN,
+        ("wire = \"/authority\"", "wire = \"/agency\""),
+        Some("[authority]"),
+        "/agency is not in the wire",
+    ),
+    broken(WITHDRAWN, ("= \"P-POL\"", "= \"P-SEA\""), Some("[authority]"), "P-SEA is no authority of party.toml"),
+    broken(WITHDRAWN, ("wire = \"/authority\"\n", ""), Some("[authority]"), "missing field `wire`"),
+    Breakage {
+        line: Some("authority = \"P-LAB\""),
+        ..broken(
+            WITHDRAWN,
+            (
+                "[authority]\nwire = \"/authority\"\ncodes = { \"P-IMM\" = \"P-IMM\", \"P-LAB\" = \"P-LAB\", \"P-POL\" = \"P-POL\" }",
+                "authority = \"P-LAB\"",
+            ),
+            None,
+            "message.invalidated.v1 may come from P-IMM and P-LAB and P-POL",
+        )
+    },
+    broken(
+        WITHDRAWN,
+        (
+            "[authority]\nwire = \"/authority\"\ncodes = { \"P-IMM\" = \"P-IMM\", \"P-LAB\" = \"P-LAB\", \"P-POL\" = \"P-POL\" }",
+            "",
+        ),
+        TYPE,
+        "client xb-gateway may send message.invalidated.v1 for P-IMM and P-LAB and P-POL",
+    ),
+    broken("xb/mapping/message-failed.toml", ("[[field]]", "[field]"), Some("[field]"), ""),
+    broken("xb/wire/visa-decided.schema.json", ("\"object\"", "\"objekt\""), Some("objekt"), "/type"),
+    broken("xb/wire/visa-decided.schema.json", ("", ""), None, ""),
+    Breakage {
+        named: "xb/mapping/placement-nominated.toml",
+        line: TYPE,
+        ..broken(
+            "xb/wire/placement-nominated.schema.json",
+            ("\"required\": [\n    \"messageId\",", "\"required\": [\n    \"stamp\",\n    \"messageId\","),
+            None,
+            "the wire schema requires /stamp, but no row writes it",
+        )
+    },
+    broken(
+        "xb/contract/movement-arrived.json",
+        ("\"movementResult\"", "\"movementEnd\""),
+        Some("\"record\""),
+        "wire schema",
+    ),
+    broken("xb/contract/movement-arrived.json", ("${passport}", "${pasport}"), Some("${pasport}"), "variable pasport"),
+    broken("xb/contract/visa-decided.json", ("", ""), None, ""),
+    broken("xb/journeys.toml", ("share = 90", "share = 80"), Some("share = "), "the shares make 90"),
+];
+
+/// The line of `wanted` in a text, or of its n-th occurrence (`[[field]]#8`).
+fn line_in(text: &str, wanted: &str) -> usize {
+    let nth = wanted.rsplit_once("]]#").map(|(_, n)| n.parse::<usize>().unwrap());
+    let (wanted, n) = nth.map_or((wanted, 1), |n| ("[[field]]", n));
+    let mut lines = text.lines().enumerate().filter(|(_, line)| line.contains(wanted));
+    lines.nth(n - 1).unwrap_or_else(|| panic!("no {wanted} in {text}")).0 + 1
+}
+
+#[test]
+fn a_new_folder_that_is_broken_in_any_way_is_not_let_pass() {
+    let sound = Folder::with(&["id"]);
+    let (done, text) = run(&["partner", "new", "xb", "--name", "Examplia", "--zone", "+05:30", "--dir", sound.text()]);
+    assert_eq!(done, Some(0), "{text}");
+    let schemas = Schemas::load("schemas".as_ref()).unwrap();
+    let inspect = |partners: &Folder| inspection::inspect(&partners.0.join("xb"), &schemas);
+    assert_eq!(inspect(&sound).findings.iter().filter(|one| one.weight == Weight::Fault).count(), 0);
+    let alone = Folder::new();
+    copy(&sound.0.join("xb"), &alone.0.join("xb"));
+    let found = inspect(&alone);
+    let no_home = |one: &inspection::Finding| one.weight == Weight::Warning && one.text.contains("home party's");
+    assert!(found.holds() && found.findings.iter().any(no_home), "{:#?}", found.findings);
+    for Breakage { file, old, new, named, line, words } in BREAKAGES {
+        let partners = Folder::new();
+        copy(&sound.0, &partners.0);
+        let path = partners.0.join(file);
+        match (old.is_empty(), new.is_empty()) {
+            (true, true) => fs::remove_file(&path).unwrap(),
+            (true, false) => {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, new).unwrap();
+            }
+            (false, _) => partners.plant(file, old, new),
+        }
+        let found = inspect(&partners);
+        let what = format!("{file}: {old} → {new}:\n{:#?}", found.findings);
+        assert!(!found.holds(), "{what}");
+        // A file that is not there any more is missed by whoever names it.
+        let is_gone = old.is_empty() && new.is_empty() && words.is_empty();
+        let line = line.map(|wanted| line_in(&fs::read_to_string(partners.0.join(named)).unwrap(), wanted));
+        let is = |one: &&inspection::Finding| {
+            let at = one.file == partners.0.join(if is_gone { PARTY } else { named });
+            one.weight == Weight::Fault && at && (is_gone || one.line == line) && one.text.contains(words)
+        };
+        assert!(found.findings.iter().any(|one| is(&one)), "{what}\nlacks {named}:{line:?}: {words}");
+        // Whatever the gateway itself would stop at is a fault here too.
+        let stops = onechannel::partner::faults(&partners.0.join("xb"));
+        assert!(stops.is_empty() || !found.holds(), "{stops:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -435,8 +656,15 @@ async fn a_mock_gateway_takes_signed_exchanges_and_shows_why_others_failed() {
     }
     assert!(!page.contains("77001122") && !page.contains("E7654321") && !page.contains("kit-2"), "{page}");
 
-    let trigger = http.post(format!("{admin}/admin/trigger/pl1?party=my")).send().await.unwrap();
-    let triggered: Value = trigger.json().await.unwrap();
+    let trigger = async |code: &str, content_type: &str| {
+        let request = http.post(format!("{admin}/admin/trigger/{code}?party=my")).header("content-type", content_type);
+        request.send().await.unwrap()
+    };
+    for of_a_page in ["text/plain", "application/x-www-form-urlencoded", ""] {
+        assert_eq!(trigger("pl1", of_a_page).await.status().as_u16(), 415, "{of_a_page}: a page could send it");
+    }
+    let trigger_pl1 = trigger("pl1", "application/json; charset=utf-8").await;
+    let triggered: Value = trigger_pl1.json().await.unwrap();
     assert_eq!(triggered["type"], "placement.nominated.v1", "{triggered}");
     let mailbox = my.call(Method::GET, "/v1/messages", "", Vec::new()).await.unwrap();
     let letter = &mailbox.body["messages"][0];
@@ -449,11 +677,18 @@ async fn a_mock_gateway_takes_signed_exchanges_and_shows_why_others_failed() {
     assert_eq!(acknowledged.body["delivered"], 1);
     let mailbox = my.call(Method::GET, "/v1/messages", "", Vec::new()).await.unwrap();
     assert_eq!(mailbox.body["messages"], json!([]));
-    let refused = http.post(format!("{admin}/admin/trigger/MV2?party=my")).send().await.unwrap();
+    let refused = trigger("MV2", "application/json").await;
     assert_eq!(refused.status().as_u16(), 409, "what a party sends it is not told");
     let rebound = http.get(format!("{admin}/")).header("host", "evil.example").send().await.unwrap();
     assert_eq!(rebound.status().as_u16(), 421);
     assert_eq!(program.end(), Some(0));
+    // Whoever came later, or never, is told what to do.
+    let later = Folder::with(&["id", "my"]);
+    assert_eq!(run(&["partner", "new", "xn", "--dir", later.text()]).0, Some(0));
+    let (done, text) = run(&["mock-partner", "xn", "--dir", later.text(), "--credentials", folder.text()]);
+    assert!(done == Some(2) && text.contains("has no credentials in"), "{text}");
+    let (done, text) = run(&["mock-partner", "zz", "--dir", later.text()]);
+    assert!(done == Some(2) && text.contains("there is no party zz; there are id, my, xn"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -468,7 +703,8 @@ async fn the_mocks_of_both_sides_talk_to_each_other_as_processes_and_leave_nothi
         Program::start(&[&["mock-partner", "my", "--gateway", &base, "--listen", &listen][..], &shared].concat());
     let http = plain_http();
     let send = async |method: Method, url: String, body: Value| -> Value {
-        let request = http.request(method, url).header("content-type", "application/json").body(body.to_string());
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let request = http.request(method, url).header("content-type", "application/json").body(body);
         request.send().await.unwrap().json().await.unwrap()
     };
     let admin = partner.address("admin").to_owned();
@@ -478,9 +714,9 @@ async fn the_mocks_of_both_sides_talk_to_each_other_as_processes_and_leave_nothi
     let fault = send(Method::PUT, format!("{admin}/admin/faults"), json!({"on": ["html-500"], "calls": 1})).await;
     assert_eq!(fault["on"], json!(["html-500"]));
     let trigger = format!("{}/admin/trigger/MV1?party=my", gateway.address("admin"));
-    let first: Value = http.post(&trigger).send().await.unwrap().json().await.unwrap();
+    let first = send(Method::POST, trigger.clone(), Value::Null).await;
     assert_eq!(first["pushed"], "to be sent again: status-500", "{first}");
-    let second: Value = http.post(&trigger).send().await.unwrap().json().await.unwrap();
+    let second = send(Method::POST, trigger, Value::Null).await;
     assert_eq!(second["pushed"], "taken", "{second}");
     let told: Value = http.get(format!("{admin}/admin/told")).send().await.unwrap().json().await.unwrap();
     assert_eq!(told["told"][0]["path"], "/api/v1/berlepas", "{told}");

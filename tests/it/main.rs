@@ -12,6 +12,7 @@ mod delivery;
 mod documents;
 mod histories;
 mod identifiers;
+mod inbox;
 mod journal;
 mod keys;
 mod kit;

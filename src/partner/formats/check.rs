@@ -4,54 +4,122 @@
 use super::super::{
     Party, PartyFault,
     body::Format,
-    mapping::{Mapping, Named},
+    mapping::{Authority, Mapping, Named, Source},
+    profile::Profile,
 };
-use crate::schema::{Schemas, wire, wire::WireSchema};
+use crate::schema::{
+    Schemas,
+    catalogue::{Direction, MessageType},
+    wire,
+    wire::WireSchema,
+};
 use serde_json::{Map, Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
 };
+use time::UtcOffset;
 
-/// Every fault of the folder's mappings and wire schemas; empty for a folder that can be used.
+/// Every fault of a party's routes, mappings and wire schemas; empty for a folder that can be used.
 pub fn faults(party: &Party, schemas: &Schemas) -> Vec<PartyFault> {
-    let mut faults = Vec::new();
-    let profile = party.folder.join("party.toml");
-    let inbound = party.profile.inbound.iter().map(|one| (one.mapping.as_str(), one.format));
-    let mut routes: BTreeMap<&str, Format> = inbound.collect();
-    if let Some(outbound) = &party.profile.outbound {
-        routes.extend(outbound.route.iter().map(|one| (one.mapping.as_str(), one.format.unwrap_or(outbound.format))));
+    Folder { folder: &party.folder, profile: &party.profile, zone: party.zone, schemas }.faults()
+}
+
+/// What is checked: a folder, its `party.toml` as far as it could be read, and the messages.
+#[derive(Clone, Copy)]
+pub struct Folder<'a> {
+    /// The folder.
+    pub folder: &'a Path,
+    /// Its `party.toml`.
+    pub profile: &'a Profile,
+    /// Offset of its local times.
+    pub zone: UtcOffset,
+    /// The messages.
+    pub schemas: &'a Schemas,
+}
+
+impl Folder<'_> {
+    /// As [`faults`].
+    pub fn faults(self) -> Vec<PartyFault> {
+        let mut faults = Vec::new();
+        let file = self.folder.join("party.toml");
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let here = |wanted: String, fault: String| PartyFault {
+            line: line_with(&text, &wanted),
+            ..PartyFault::of(&file, fault)
+        };
+        let inbound = self.profile.inbound.iter().map(|one| ("inbound", &one.route, &one.mapping, one.format));
+        let outbound = self.profile.outbound.iter().flat_map(|outbound| {
+            let format = outbound.format;
+            outbound.route.iter().map(move |one| ("outbound", &one.path, &one.mapping, one.format.unwrap_or(format)))
+        });
+        let (mut routes, mut formats) = (BTreeSet::new(), BTreeMap::new());
+        for (way, route, mapping, format) in inbound.chain(outbound) {
+            let at = || format!("mapping = \"{mapping}\"");
+            if !routes.insert((way, route)) {
+                faults.push(here(at(), format!("the {way} route {route} stands here twice")));
+            }
+            if way == "inbound" && self.profile.poll.is_some() && format != Format::Json {
+                faults.push(here(at(), format!("route {route}: records of a party that is polled are JSON")));
+            }
+            for name in [format!("mapping/{mapping}.toml"), format!("wire/{mapping}.schema.json")] {
+                if !self.folder.join(&name).is_file() {
+                    faults.push(here(at(), format!("the {way} route {route} has no {name}")));
+                }
+            }
+            formats.insert(mapping.as_str(), format);
+        }
+        for (at, ending) in [("mapping", ".toml"), ("wire", ".schema.json")] {
+            let written = files(&self.folder.join(at), ending);
+            for name in written.iter().filter(|name| !formats.contains_key(name.as_str())) {
+                let lonely = self.folder.join(format!("{at}/{name}{ending}"));
+                faults.push(self::at(&lonely, 1, "no route of party.toml names it".to_owned()));
+            }
+        }
+        for (name, format) in formats {
+            self.record(name, format, &mut faults);
+        }
+        faults
     }
-    let written = files(&party.folder.join("mapping"), ".toml");
-    for (name, format) in &routes {
-        if written.contains(*name) {
-            record(party, schemas, name, *format, &mut faults);
-        } else {
-            faults.push(PartyFault::of(
-                &profile,
-                format!("a route names the mapping {name}, but mapping/{name}.toml is not there"),
-            ));
+
+    fn record(self, name: &str, format: Format, faults: &mut Vec<PartyFault>) {
+        let file = self.folder.join(format!("mapping/{name}.toml"));
+        let schema_file = self.folder.join(format!("wire/{name}.schema.json"));
+        let mut keep = |fault| faults.push(fault);
+        let schema = schema_file.is_file().then(|| WireSchema::load(&schema_file));
+        let schema = schema.and_then(|read| read.map_err(|fault| keep(PartyFault::of(&schema_file, fault))).ok());
+        if !file.is_file() {
+            return;
+        }
+        let mapping = match Mapping::load(&file, self.zone) {
+            Ok(mapping) => mapping,
+            Err(found) => return faults.extend(found),
+        };
+        if format == Format::Csv && mapping.answer.as_ref().is_some_and(|answer| answer.format() != Format::Json) {
+            faults.push(PartyFault::of(&file, "the rows of a file are answered in JSON"));
+        }
+        if let Some(schema) = &schema {
+            faults.extend(bytes(schema.schema(), format).map(|fault| PartyFault::of(&schema_file, fault)));
+            faults.extend(wires(&mapping, schema, &file));
+        }
+        let first = mapping.type_line;
+        let Some(message) = self.schemas.message(&mapping.type_name) else {
+            return faults.push(at(&file, first, format!("{} is not in the catalogue", mapping.type_name)));
+        };
+        faults.extend(unknown_fields(&mapping, self.schemas, &file));
+        if self.profile.inbound.iter().any(|one| one.mapping == name) {
+            faults.extend(ungiven(&mapping, self.schemas, &file));
+            faults.extend(speakers(self.profile, &mapping, message, &file));
+        } else if let Some(schema) = &schema {
+            faults.extend(unwritten(&mapping, schema, &file));
         }
     }
-    for name in written.iter().filter(|name| !routes.contains_key(name.as_str())) {
-        faults.push(PartyFault::of(&profile, format!("mapping/{name}.toml belongs to no route")));
-    }
-    for name in files(&party.folder.join("wire"), ".schema.json").difference(&written) {
-        faults.push(PartyFault::of(&profile, format!("wire/{name}.schema.json belongs to no mapping")));
-    }
-    let asked = party.profile.poll.is_some();
-    for route in party.profile.inbound.iter().filter(|one| asked && one.format != Format::Json) {
-        faults.push(PartyFault::of(
-            &profile,
-            format!("route {}: records of a party that is polled are JSON", route.route),
-        ));
-    }
-    let mut names = BTreeSet::new();
-    for route in party.profile.inbound.iter().filter(|one| !names.insert(&one.route)) {
-        faults.push(PartyFault::of(&profile, format!("route {} is there twice", route.route)));
-    }
-    faults
+}
+
+/// The line on which a text stands first.
+fn line_with(text: &str, wanted: &str) -> Option<usize> {
+    text.lines().position(|line| line.contains(wanted)).map(|n| n + 1)
 }
 
 /// Canonical pointers into `data` that no message type has.
@@ -68,33 +136,6 @@ pub(super) fn unknown_fields(mapping: &Mapping, schemas: &Schemas, file: &Path) 
     mapping.canonical().filter(unknown).map(fault).collect()
 }
 
-fn record(party: &Party, schemas: &Schemas, name: &str, format: Format, faults: &mut Vec<PartyFault>) {
-    let file = party.folder.join(format!("mapping/{name}.toml"));
-    let schema_file = party.folder.join(format!("wire/{name}.schema.json"));
-    let schema = WireSchema::load(&schema_file).map_err(|fault| faults.push(PartyFault::of(&schema_file, fault))).ok();
-    let mapping = match Mapping::load(&file, party.zone) {
-        Ok(mapping) => mapping,
-        Err(found) => return faults.extend(found),
-    };
-    if format == Format::Csv && mapping.answer.as_ref().is_some_and(|answer| answer.format() != Format::Json) {
-        faults.push(PartyFault::of(&file, "the rows of a file are answered in JSON"));
-    }
-    if let Some(schema) = &schema {
-        faults.extend(bytes(schema.schema(), format).map(|fault| PartyFault::of(&schema_file, fault)));
-        faults.extend(wires(&mapping, schema, &file));
-    }
-    if schemas.message(&mapping.type_name).is_none() {
-        return faults.push(PartyFault::of(&file, format!("{} is not in the catalogue", mapping.type_name)));
-    }
-    faults.extend(unknown_fields(&mapping, schemas, &file));
-    let inbound = party.profile.inbound.iter().any(|one| one.mapping == name);
-    if inbound {
-        faults.extend(ungiven(&mapping, schemas, &file));
-    } else if let Some(schema) = &schema {
-        faults.extend(unwritten(&mapping, schema, &file));
-    }
-}
-
 /// What a schema does not say of bytes that must be said.
 fn bytes(schema: &Value, format: Format) -> Option<&'static str> {
     let nested = wire::properties(schema).any(|(_, one)| one.get("properties").is_some() || wire::is_list(one));
@@ -109,6 +150,9 @@ fn bytes(schema: &Value, format: Format) -> Option<&'static str> {
 fn wires(mapping: &Mapping, schema: &WireSchema, file: &Path) -> Vec<PartyFault> {
     let mut found = Vec::new();
     let mut first: BTreeMap<&str, Named<'_>> = BTreeMap::new();
+    for (line, pointer) in mapping.looked_at().filter(|(_, pointer)| !schema.has(pointer)) {
+        found.push(at(file, line, format!("{pointer} is not in the wire schema")));
+    }
     for named in mapping.wire() {
         if !schema.has(named.pointer) {
             found.push(at(file, named.line, format!("{} is not in the wire schema", named.pointer)));
@@ -128,12 +172,8 @@ fn wires(mapping: &Mapping, schema: &WireSchema, file: &Path) -> Vec<PartyFault>
 
 /// Fields that the type requires and that neither a row nor a constant gives.
 fn ungiven(mapping: &Mapping, schemas: &Schemas, file: &Path) -> Vec<PartyFault> {
-    let mut faults = Vec::new();
-    let mut event = json!({"specversion": "1.0", "type": mapping.type_name, "source": "urn:x", "data": {}});
-    match &mapping.authority {
-        Some(authority) => event["authority"] = authority.clone().into(),
-        None => faults.push(PartyFault::of(file, "a mapping of an inbound route names the authority that speaks")),
-    }
+    let mut event =
+        json!({"specversion": "1.0", "type": mapping.type_name, "source": "urn:x", "authority": "x", "data": {}});
     if mapping.makes_id() {
         event["id"] = "x".into();
     }
@@ -142,10 +182,40 @@ fn ungiven(mapping: &Mapping, schemas: &Schemas, file: &Path) -> Vec<PartyFault>
     }
     let found =
         schemas.check_envelope(&event).into_iter().chain(schemas.check_data(&mapping.type_name, &event["data"]));
-    faults.extend(found.filter(|fault| fault.rule == "required").map(|fault| {
-        PartyFault::of(file, format!("{} requires {}, but no row gives it", mapping.type_name, missing(&fault)))
-    }));
-    faults
+    let fault = |fault| {
+        let fault = format!("{} requires {}, but no row gives it", mapping.type_name, super::missing(&fault));
+        at(file, mapping.type_line, fault)
+    };
+    found.filter(|fault| fault.rule == "required").map(fault).collect()
+}
+
+/// In whose name inbound records speak: authorities of the party that may send the type, and never one for another.
+fn speakers(profile: &Profile, mapping: &Mapping, message: &MessageType, file: &Path) -> Vec<PartyFault> {
+    const TABLE: &str = "a table [authority] with wire and codes says where the record names it";
+    let own = profile.authority.iter().map(|one| one.code.as_str());
+    let may: Vec<&str> = own.clone().filter(|code| message.sent_by(code)).collect();
+    let name = &mapping.type_name;
+    let Some(Authority { line, source }) = &mapping.authority else {
+        let several = profile.client.iter().filter_map(|client| {
+            let may = client.authorities.iter().filter(|code| message.sent_by(code)).map(String::as_str);
+            let may = may.collect::<Vec<_>>().join(" and ");
+            may.contains(" and ").then(|| format!("client {} may send {name} for {may}: {TABLE}", client.id))
+        });
+        let nobody = may.is_empty().then(|| format!("no authority of party.toml may send {name}"));
+        return several.chain(nobody).map(|fault| at(file, mapping.type_line, fault)).collect();
+    };
+    let mut faults = Vec::new();
+    for code in source.authorities() {
+        if !own.clone().any(|one| one == code) {
+            faults.push(format!("{code} is no authority of party.toml"));
+        } else if !may.contains(&code) {
+            faults.push(format!("{code} may not send {name}; who may: {}", message.senders.join(", ")));
+        }
+    }
+    if matches!(source, Source::Fixed(_)) && message.direction == Direction::Both && may.len() > 1 {
+        faults.push(format!("{name} may come from {}: {TABLE}", may.join(" and ")));
+    }
+    faults.into_iter().map(|fault| at(file, *line, fault)).collect()
 }
 
 /// Members that the wire schema requires and that neither a row nor a constant writes.
@@ -155,17 +225,11 @@ fn unwritten(mapping: &Mapping, schema: &WireSchema, file: &Path) -> Vec<PartyFa
         fill(&mut record, named.pointer);
     }
     let found = schema.check(&record).into_iter().filter(|fault| fault.rule == "required");
-    let fault =
-        |fault| PartyFault::of(file, format!("the wire schema requires {}, but no row writes it", missing(&fault)));
+    let fault = |fault| {
+        let fault = format!("the wire schema requires {}, but no row writes it", super::missing(&fault));
+        at(file, mapping.type_line, fault)
+    };
     found.map(fault).collect()
-}
-
-fn missing(fault: &crate::message::problem::Fault) -> String {
-    let field = fault.params.iter().find(|(name, _)| name == "field").map(|(_, field)| field.as_str());
-    match field {
-        Some(field) if !fault.pointer.ends_with(&format!("/{field}")) => format!("{}/{field}", fault.pointer),
-        _ => fault.pointer.clone(),
-    }
 }
 
 /// Puts something at a pointer, whatever it is.
@@ -275,12 +339,12 @@ mod tests {
             "/mapping/visa.toml:13: there is no codec datetime-dmx",
             "/data/movement/harbour is not a field of the messages",
             "/namaPenuh is not in the wire schema",
-            "/mapping/permit.toml: permit.issued.v1 requires /data/permit/kind, but no row gives it",
+            "/mapping/permit.toml:4: permit.issued.v1 requires /data/permit/kind, but no row gives it",
             "/pintuKeluar is written by line",
-            "/mapping/berlepas.toml: the wire schema requires /masaBerlepas, but no row writes it",
+            "/mapping/berlepas.toml:4: the wire schema requires /masaBerlepas, but no row writes it",
             "/wire/kematian.schema.json: ",
-            "/party.toml: a route names the mapping kontrak-baru, but mapping/kontrak-baru.toml is not there",
-            "/party.toml: mapping/kontrak.toml belongs to no route",
+            "the inbound route kontrak has no mapping/kontrak-baru.toml",
+            "/mapping/kontrak.toml:1: no route of party.toml names it",
         ] {
             assert!(found.iter().any(|fault| fault.contains(expected)), "{expected} in\n{}", found.join("\n"));
         }

@@ -3,11 +3,15 @@
 use super::{
     Mapping,
     answer::AnswerFile,
+    authority::{Authority, Source},
     codec::{Codec, Options},
     jq::Program,
     row::{How, List, Row},
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use time::UtcOffset;
@@ -20,8 +24,8 @@ pub(crate) type FileFault = (Option<usize>, String);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    r#type: String,
-    authority: Option<String>,
+    r#type: Spanned<String>,
+    authority: Option<Spanned<AuthorityFile>>,
     id: Option<Spanned<IdFile>>,
     #[serde(default)]
     field: Vec<Spanned<Field>>,
@@ -78,6 +82,43 @@ impl OnMissing {
             Self::Empty => Some("".into()),
         }
     }
+}
+
+/// In whose name inbound records speak: one authority, or the one that the record names.
+#[derive(Debug)]
+enum AuthorityFile {
+    Fixed(String),
+    Stated(StatedFile),
+}
+
+/// Told apart by what stands there, so that a fault in the table is named as such.
+impl<'de> Deserialize<'de> for AuthorityFile {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = AuthorityFile;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an authority, or a table with wire and codes")
+            }
+
+            fn visit_str<E>(self, code: &str) -> Result<AuthorityFile, E> {
+                Ok(AuthorityFile::Fixed(code.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<AuthorityFile, A::Error> {
+                StatedFile::deserialize(MapAccessDeserializer::new(table)).map(AuthorityFile::Stated)
+            }
+        }
+        value.deserialize_any(Either)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatedFile {
+    wire: String,
+    codes: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -147,6 +188,14 @@ impl Mapping {
         });
         let constants = constants.collect();
         let id = file.id.map(|spanned| Id { line: line_at(spanned.span().start), from: spanned.into_inner().from });
+        let authority = file.authority.and_then(|spanned| {
+            let line = line_at(spanned.span().start);
+            let source = match spanned.into_inner() {
+                AuthorityFile::Fixed(code) => Ok(Source::Fixed(code)),
+                AuthorityFile::Stated(StatedFile { wire, codes }) => Source::stated(wire, codes),
+            };
+            source.map(|source| Authority { line, source }).map_err(|fault| faults.push((Some(line), fault))).ok()
+        });
         let answer = file.answer.and_then(|spanned| {
             let line = line_at(spanned.span().start);
             spanned.into_inner().compile().map_err(|fault| faults.push((Some(line), fault))).ok()
@@ -154,7 +203,9 @@ impl Mapping {
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(Self { type_name: file.r#type, authority: file.authority, answer, id, rows: own, lists, constants })
+        let type_line = line_at(file.r#type.span().start);
+        let type_name = file.r#type.into_inner();
+        Ok(Self { type_name, type_line, authority, answer, id, rows: own, lists, constants })
     }
 }
 

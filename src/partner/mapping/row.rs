@@ -68,6 +68,11 @@ impl Row {
         whole.into_iter().chain(&self.field.parts).map(String::as_str)
     }
 
+    /// The wire pointer by which it is named in faults; empty for one that is computed.
+    pub(super) fn first_wire(&self) -> &str {
+        self.field.parts.first().unwrap_or(&self.field.wire)
+    }
+
     fn read(&self, wire: &Value) -> Result<Option<Value>, &'static str> {
         let codec = match &self.how {
             How::Jq(program) => return program.run(wire),
@@ -133,7 +138,7 @@ impl Row {
     }
 
     fn fault(&self, rule: &'static str) -> WireFault {
-        let wire = self.field.parts.first().unwrap_or(&self.field.wire).clone();
+        let wire = self.first_wire().to_owned();
         WireFault { line: self.line, canonical: self.field.canonical.clone(), wire, rule }
     }
 }

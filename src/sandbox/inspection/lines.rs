@@ -109,7 +109,7 @@ pub(super) fn toml_faults<T>(text: &str, read: impl Fn(&str) -> Result<T, String
 }
 
 /// The line that a message of the TOML reader or of a mapping names, and its sentence.
-fn place(message: &str) -> LineFault {
+pub(super) fn place(message: &str) -> LineFault {
     let number = message.split_once("line ").and_then(|(_, rest)| {
         rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok().filter(|line| *line > 0)
     });

@@ -1,10 +1,10 @@
 //! The admin port of the mock gateway, plain HTTP on loopback: a page of what arrived, the same as JSON, and triggers.
 //!
 //! `GET /`, `GET /admin/arrivals`, `POST /admin/trigger/{code}?party=CODE` with an optional JSON body: the event's data in place of
-//! the catalogue's example.
+//! the catalogue's example. Who may call it is [`admin_port`]'s.
 
 use super::{MockGateway, book::Arrival, page};
-use crate::sandbox::mock::admin::serve_loopback;
+use crate::sandbox::admin_port::{self, refused};
 use axum::{
     Json, Router,
     body::Bytes,
@@ -14,7 +14,6 @@ use axum::{
     routing::{get, post},
 };
 use serde::Deserialize;
-use serde_json::json;
 use std::sync::Arc;
 use tokio::{net::TcpListener, sync::watch};
 
@@ -33,7 +32,7 @@ pub fn serve(gateway: Arc<MockGateway>, listener: TcpListener, stop: watch::Rece
         .route("/admin/arrivals", get(arrivals))
         .route("/admin/trigger/{code}", post(trigger))
         .with_state(gateway);
-    serve_loopback(routes, listener, stop);
+    admin_port::serve(routes, listener, stop);
 }
 
 async fn shown(State(gateway): Shared) -> Response {
@@ -52,23 +51,17 @@ async fn trigger(
     State(gateway): Shared,
     Path(code): Path<String>,
     Query(to): Query<Addressee>,
-    headers: http::HeaderMap,
     body: Bytes,
 ) -> Response {
-    let fault = |status: StatusCode, text: &str| (status, Json(json!({"error": text}))).into_response();
     let data = match body.as_ref() {
         [] => None,
-        // A page of another site can send text, but no JSON without asking first.
-        _ if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/json") => {
-            return fault(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a body is application/json");
-        }
         bytes => match serde_json::from_slice(bytes) {
             Ok(data) => Some(data),
-            Err(_) => return fault(StatusCode::BAD_REQUEST, "the body is not JSON"),
+            Err(_) => return refused(StatusCode::BAD_REQUEST, "the body is not JSON"),
         },
     };
     match gateway.trigger(&code, &to.party, data).await {
         Ok(triggered) => Json(triggered).into_response(),
-        Err(text) => fault(StatusCode::CONFLICT, &text),
+        Err(text) => refused(StatusCode::CONFLICT, &text),
     }
 }

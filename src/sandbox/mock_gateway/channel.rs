@@ -4,18 +4,21 @@ use super::{
     MockGateway, Peer,
     book::{Arrival, Entered, Kept, Stored},
     caller::Caller,
-    judgement::Judged,
 };
 use crate::{
-    exchange::{inbox, intake},
+    exchange::{
+        inbox, intake,
+        judgement::{Court, Judgement},
+        tokens::{self, LIFE_S},
+    },
+    http::token::{self, FormFault},
     message::{
         event,
         problem::{Fault, Problem, ProblemKind},
         strict_json,
     },
-    partner::Party,
+    partner::{Party, formats::Reading},
     trust::{
-        assertion::{self, ASSERTION_TYPE},
         digest,
         httpsig::{self, RequestBinding, RequestParts, ResponseParts},
         keys,
@@ -23,19 +26,16 @@ use crate::{
 };
 use axum::{
     body::{Body, Bytes},
-    extract::{ConnectInfo, Query, Request, State},
+    extract::{ConnectInfo, Request, State},
     response::Response,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 const SCOPES: [&str; 2] = ["messages:write", "messages:read"];
-/// Seconds that a token lives.
-const LIFE_S: i64 = 300;
 const BATCH: &str = "application/cloudevents-batch+json";
 
 type Answer = (StatusCode, Value);
@@ -140,53 +140,27 @@ impl Call<'_> {
 
     /// RFC 6749 §4.4 by RFC 8705 §2.1 or RFC 7523.
     fn token(&self) -> Answer {
-        #[derive(Deserialize)]
-        struct Form {
-            grant_type: Option<String>,
-            client_id: Option<String>,
-            scope: Option<String>,
-            client_assertion_type: Option<String>,
-            client_assertion: Option<String>,
-        }
-        let fault = |error: &str, text: &str| {
-            let status = if error == "invalid_client" { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
-            (status, json!({"error": error, "error_description": text}))
+        let fault = |error: &'static str, text: &'static str| {
+            let fault = FormFault { error, text };
+            (fault.status(), json!({"error": error, "error_description": text}))
         };
-        let uri = format!("/?{}", String::from_utf8_lossy(&self.body)).parse::<Uri>();
-        let form = uri.ok().and_then(|uri| Query::<Form>::try_from_uri(&uri).ok());
-        let Some(Query(form)) = form.filter(|_| media_type(&self.parts.headers) == "application/x-www-form-urlencoded")
-        else {
-            return fault("invalid_request", "the body is application/x-www-form-urlencoded");
+        let grant = match token::read(Some(media_type(&self.parts.headers)), &self.body, &SCOPES) {
+            Ok(grant) => grant,
+            Err(FormFault { error, text }) => return fault(error, text),
         };
-        if form.grant_type.as_deref() != Some("client_credentials") {
-            return fault("unsupported_grant_type", "client_credentials only");
-        }
         let Ok((client, peer)) = self.gateway.client_of(self.peer) else {
             return fault("invalid_client", "the certificate names no registered client");
         };
-        let claimed = match (form.client_assertion_type.as_deref(), &form.client_assertion) {
-            (None, None) => form.client_id,
-            (Some(ASSERTION_TYPE), Some(jwt)) => {
-                let verified = assertion::verify(jwt, &self.gateway.name, &client.id, &client.keys, self.gateway.now());
-                match verified {
-                    Ok(proof) if self.gateway.book().spend(&format!("assertion:{}", client.id), &proof.jti) => {
-                        Some(form.client_id.unwrap_or(proof.client_id))
-                    }
-                    Ok(_) => return fault("invalid_client", "the assertion's jti was used before"),
-                    Err(wrong) => return fault("invalid_client", wrong.reason()),
-                }
+        match tokens::prove(&self.gateway.name, &client, &grant, self.gateway.now()) {
+            Ok(Some(proof)) if !self.gateway.book().spend(&format!("assertion:{}", client.id), &proof.jti) => {
+                return fault("invalid_client", tokens::USED);
             }
-            _ => return fault("invalid_request", "client_assertion needs its client_assertion_type"),
-        };
-        if claimed.as_ref() != Some(&client.id) {
-            return fault("invalid_client", "client_id is not the certificate's client");
+            Ok(_) => {}
+            Err(why) => return fault("invalid_client", why),
         }
-        let scope = form.scope.unwrap_or_else(|| SCOPES.join(" "));
-        if !scope.split(' ').all(|one| SCOPES.contains(&one)) {
-            return fault("invalid_scope", "see scopes_supported");
-        }
+        let scope = grant.scope;
         let (jti, now) = (self.gateway.id().to_string(), self.gateway.now());
-        match self.gateway.issuer.issue(&client.id, &scope, &peer.thumbprint_sha256, &jti, LIFE_S, now) {
+        match self.gateway.issuer.issue(&client.id, &scope, &peer.thumbprint_sha256, &jti, LIFE_S.into(), now) {
             Ok(token) => (
                 StatusCode::OK,
                 json!({"access_token": token, "token_type": "Bearer", "expires_in": LIFE_S, "scope": scope}),
@@ -201,7 +175,7 @@ impl Call<'_> {
         match media_type(&self.parts.headers) {
             "application/cloudevents+json" => {
                 let event = strict_json::parse(&self.body).map_err(unreadable)?;
-                self.gateway.take(&caller, &self.body, event, Vec::new(), false).await
+                self.gateway.take(&caller, &self.body, event, None).await
             }
             BATCH => {
                 let items = strict_json::split_array(&self.body).map_err(unreadable)?;
@@ -211,7 +185,7 @@ impl Call<'_> {
                 let parsed = items.iter().map(|bytes| Ok((*bytes, strict_json::parse(bytes).map_err(unreadable)?)));
                 let mut results = Vec::new();
                 for (bytes, event) in parsed.collect::<Result<Vec<_>, Box<Problem>>>()? {
-                    results.push(match self.gateway.take(&caller, bytes, event, Vec::new(), false).await {
+                    results.push(match self.gateway.take(&caller, bytes, event, None).await {
                         Ok((status, mut value)) => {
                             value["status"] = status.as_u16().into();
                             value
@@ -232,11 +206,8 @@ impl Call<'_> {
         let format = format.ok_or_else(|| self.problem(ProblemKind::NotFound, "no-such-inbox"))?;
         let record =
             format.parse(&self.body).map_err(|fault| self.problem(ProblemKind::MalformedRequest, fault.reason))?;
-        let (event, faults) = match format.read(&record, &inbox::source(party)) {
-            Ok(event) => (event, Vec::new()),
-            Err(faults) => (json!({"type": format.mapping.type_name, "authority": format.mapping.authority}), faults),
-        };
-        self.gateway.take(&caller, &self.body, event, faults, true).await
+        let (event, reading) = format.read(&record, &inbox::source(party), &caller.client.authorities);
+        self.gateway.take(&caller, &self.body, event, Some(&reading)).await
     }
 
     fn parameter<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
@@ -309,8 +280,10 @@ impl MockGateway {
     }
 
     /// Judges and stores one message, and tells the other side.
-    async fn take(&self, caller: &Caller, bytes: &[u8], event: Value, unread: Vec<Fault>, is_wire: bool) -> Answered {
-        let Judged { outcome, faults, corridor } = self.judge(caller, &event, unread);
+    async fn take(&self, caller: &Caller, bytes: &[u8], event: Value, reading: Option<&Reading<'_>>) -> Answered {
+        let court = Court { schemas: &self.schemas, parties: &self.parties, now: self.now() };
+        let Judgement { outcome, faults, corridor, .. } = court.judge(&caller.client, &event, reading);
+        let outcome = outcome.as_str();
         let party = caller.client.party.clone();
         let corridor = corridor.or_else(|| (!caller.is_home()).then(|| party.code().to_owned()));
         let Some(corridor) = corridor else {
@@ -318,8 +291,10 @@ impl MockGateway {
             return Err(Box::new(intake::refusal(faults, self.id())));
         };
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let id = if text("id").is_empty() { hex::encode(crate::vault::sha256(bytes)) } else { text("id") };
-        let source = if is_wire { inbox::source(party.code()) } else { text("source") };
+        // A record that could not be read whole has no id that counts.
+        let nameless = text("id").is_empty() || reading.is_some_and(|reading| !reading.faults.is_empty());
+        let id = if nameless { hex::encode(crate::vault::sha256(bytes)) } else { text("id") };
+        let source = text("source");
         let type_name = text("type");
         let partner: &Arc<Party> = &self.parties.partners[&corridor];
         let (random, schemas) = (self.random(), self.schemas.digest);
@@ -344,7 +319,7 @@ impl MockGateway {
         if matches!(stored, Stored::Conflict) && party.profile.same_id_corrects {
             let key = (key.0, key.1, format!("{} {}", key.2, hex::encode(crate::vault::sha256(bytes))));
             let outcome = if outcome == "applied" { "held" } else { outcome };
-            stored = entered(key, outcome, vec![Fault::new("/id", "correction")])?;
+            stored = entered(key, outcome, vec![intake::correction(reading)])?;
         }
         match stored {
             Stored::Conflict => Err(Box::new(self.problem(ProblemKind::DuplicateIdOtherBytes))),

@@ -12,6 +12,8 @@ use time::{UtcOffset, format_description::well_known::Rfc3339, macros::datetime}
 
 const ABOUT: &str = "An interaction of the contract: ${name} stands for a variable, ${name|codec} for its wire form. The demo replays \
                      the records with other variables. The wire format is invented.";
+/// The field in which a record names who speaks.
+const SPEAKER: &str = "authority";
 /// A placement id with a good check character.
 const PLACEMENT: &str = "ABCDEFGHIJKLMNOPQRSTUVWXY0";
 const SENT: &str = "2027-01-01T03:00:00+00:00";
@@ -67,7 +69,8 @@ pub(super) struct Record {
     pub(super) safety: bool,
     /// Whether it leads a placement on its way into service.
     pub(super) leads_on: bool,
-    authority: Option<String>,
+    /// Who of the party may send it; where they are several the record names one.
+    senders: Vec<String>,
     rows: Vec<Row>,
     /// (row, canonical template, wire template) of the example's values.
     values: Vec<(usize, Value, Value)>,
@@ -80,12 +83,12 @@ impl Record {
         message: &MessageType,
         leaves: Vec<Leaf>,
         example: &Value,
-        sent_as: Option<&str>,
+        senders: &[&str],
         withheld: &[&str],
         corridor: &str,
         zone: UtcOffset,
     ) -> Self {
-        let is_told = sent_as.is_none();
+        let is_told = senders.is_empty();
         let goes = |leaf: &Leaf| {
             let own = is_told && leaf.pointer == "/placement/reference";
             let kept_back = leaf.stays || own || (is_told && withheld.contains(&leaf.pointer.as_str()));
@@ -106,7 +109,7 @@ impl Record {
             is_told,
             safety: message.safety,
             leads_on: !message.facts.is_empty() && message.facts.iter().all(|fact| WAY.contains(&fact.kind)),
-            authority: sent_as.map(str::to_owned),
+            senders: senders.iter().map(|one| (*one).to_owned()).collect(),
             rows,
             values: Vec::new(),
             variables: BTreeMap::from([("id".into(), "m-0001".into()), ("sent".into(), SENT.into())]),
@@ -167,8 +170,14 @@ impl Record {
             "# {}. The wire format is invented; it is no official interface.\n\ntype = \"{}\"\n",
             self.type_name, self.type_name
         );
-        if let Some(authority) = &self.authority {
-            text += &format!("authority = \"{authority}\"\n");
+        match self.senders.as_slice() {
+            [] => {}
+            [only] => text += &format!("authority = \"{only}\"\n"),
+            several => {
+                // On the left the party's code, on the right the authority.
+                let codes: Vec<String> = several.iter().map(|one| format!("\"{one}\" = \"{one}\"")).collect();
+                text += &format!("\n[authority]\nwire = \"/{SPEAKER}\"\ncodes = {{ {} }}\n", codes.join(", "));
+            }
         }
         text += &field("/id", "messageId", "text", None, true);
         text += &field("/time", "sentAt", "datetime-iso-local", None, true);
@@ -204,6 +213,10 @@ impl Record {
         properties.insert("messageId".into(), json!({"type": "string"}));
         properties.insert("sentAt".into(), json!({"type": "string"}));
         let mut required = vec!["messageId", "sentAt"];
+        if self.senders.len() > 1 {
+            properties.insert(SPEAKER.into(), json!({"type": "string"}));
+            required.push(SPEAKER);
+        }
         for Row { leaf, wire } in &self.rows {
             let kind = match leaf.kind {
                 Kind::Integer => "integer",
@@ -228,6 +241,9 @@ impl Record {
         let mut record = Map::new();
         record.insert("messageId".into(), json!("${id}"));
         record.insert("sentAt".into(), json!("${sent|datetime-iso-local}"));
+        if let [first, _, ..] = self.senders.as_slice() {
+            record.insert(SPEAKER.into(), json!(first));
+        }
         record.extend(self.values.iter().map(|(n, _, wire)| (self.rows[*n].wire.clone(), wire.clone())));
         record
     }
@@ -249,7 +265,7 @@ impl Record {
             return pretty(&json!({"about": ABOUT, "direction": "out", "path": self.path(), "type": self.type_name,
                 "variables": self.variables, "event": event, "record": self.record(), "answer": {"status": 200}}));
         }
-        event["authority"] = json!(self.authority);
+        event["authority"] = json!(self.senders.first());
         event["data"] = data;
         pretty(&json!({"about": ABOUT, "direction": "in", "route": self.name, "variables": self.variables,
             "record": self.record(), "answer": {"status": 201, "outcome": "applied"}, "canonical": event}))

@@ -84,6 +84,23 @@ fn a_region_that_the_list_lacks_is_flagged_with_the_list_and_its_date() {
 }
 
 #[test]
+fn a_region_code_is_of_a_regency_on_the_dated_list() {
+    let from = |code: &str| json!({"worker": {"origin": code}});
+    for code in ["32.01", "32.01.01", "32.01.01.2003", "32.76.01.1001", "٣٢.٠١"] {
+        breaks(from(code), &[]);
+    }
+    // A province without a regency, the codes of a NIK or of the statistics office, a village without its district.
+    for code in ["32", "3201", "3201010", "32.01.2003", "32.1", "32.01.01.2003.1"] {
+        breaks(from(code), &[(Level::Soft, "identifier-shape", "")]);
+    }
+    for code in ["32.70", "54.01.01.2003"] {
+        breaks(from(code), &[(Level::Soft, "identifier-table", "regency")]);
+    }
+    let found = SCHEMAS.check_identifiers(&from("32.70"));
+    assert!(param(&found[0].1, "list").contains("2025-04-25"), "the answer names the list and its day");
+}
+
+#[test]
 fn shape_is_judged_before_all_else() {
     breaks(worker("320101690296000", "1950-01-01", "DAY", "M"), &[(Level::Hard, "identifier-shape", "")]);
     breaks(json!({"travelDocument": {"number": "E1"}}), &[(Level::Hard, "identifier-shape", "")]);
