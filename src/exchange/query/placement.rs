@@ -38,7 +38,7 @@ impl Inquiry<'_> {
         whole["as_of"] = rfc3339(until);
         whole["fields"] = fields;
         if self.purpose.facts.is_none() {
-            whole["deadlines"] = self.deadlines(&row, until).await?;
+            whole["deadlines"] = self.deadlines(&row, as_known_at).await?;
             whole["substituted"] = self.substituted(state);
         }
         if as_known_at.is_some() {

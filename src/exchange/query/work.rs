@@ -13,13 +13,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 impl Inquiry<'_> {
-    /// Clocks that run, with who is waited for.
-    pub(super) async fn deadlines(&self, row: &PlacementRow, until: OffsetDateTime) -> Outcome<Value> {
+    /// Clocks that run, or ran at an instant of the past, with who is waited for.
+    pub(super) async fn deadlines(&self, row: &PlacementRow, past: Option<OffsetDateTime>) -> Outcome<Value> {
         let clocks = clocks::clocks(&self.gateway.journal.channel, row.id).await.map_err(|fault| self.away(&fault))?;
-        Ok(clocks.iter().filter_map(|clock| self.clock(clock, until)).collect())
+        Ok(clocks.iter().filter_map(|clock| self.clock(clock, past)).collect())
     }
 
-    fn clock(&self, clock: &ClockRow, until: OffsetDateTime) -> Option<Value> {
+    fn clock(&self, clock: &ClockRow, past: Option<OffsetDateTime>) -> Option<Value> {
         let schemas = &self.gateway.schemas;
         let entry = schemas.clocks.iter().find(|one| one.name == clock.name)?;
         let types = schemas.messages().filter(|one| one.code == entry.waits_for);
@@ -29,10 +29,10 @@ impl Inquiry<'_> {
         senders.sort_unstable();
         senders.dedup();
         // One that starts at a day ahead is awaited today; what was awaited in the past had begun.
-        let later = until < self.gateway.now() && clock.started_at > until;
-        if !self.sees_clock(entry) || later {
+        if !self.sees_clock(entry) || past.is_some_and(|past| clock.started_at > past) {
             return None;
         }
+        let until = past.unwrap_or_else(|| self.gateway.now());
         Some(
             json!({"clock": clock.name, "waits_for": entry.waits_for, "from": senders, "since": rfc3339(clock.started_at),
             "due_at": rfc3339(clock.due_at), "alarm_at": rfc3339(clock.alarm_at), "overdue": clock.due_at < until,
