@@ -3,7 +3,7 @@
 //! A decision is a message of the gateway's own, with its leaf in the corridor's log; its reason is sealed like any other content.
 //! What follows from it (how many officers are needed) is for the fold.
 
-use super::{Gateway, deliver, mailbox, own};
+use super::{Gateway, mailbox, own};
 use crate::{
     access::Officer,
     domain::facts::Effect,
@@ -87,7 +87,7 @@ pub async fn decide(
         // The second officer: what was kept back goes to the end of the mailbox. If we die before this, an operator's
         // `deliveries --release` does the same.
         released = deliveries::renew(pool, verdict.message, gateway.now()).await.map_err(away)? > 0;
-        tracing::info!(message = %verdict.message, reason = deliver::SHIELDED, "two officers released a message");
+        tracing::info!(message = %verdict.message, reason = mailbox::SHIELDED, "two officers released a message");
     }
     Ok(Decided { id, repeat, released })
 }

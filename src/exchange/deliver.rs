@@ -19,9 +19,6 @@ use std::{collections::HashMap, sync::Arc};
 use time::Duration;
 use uuid::Uuid;
 
-/// Why a message about somebody at risk is parked: nothing goes out about them unless two officers decide.
-pub const SHIELDED: &str = "do-no-harm";
-
 /// How deliveries are paced.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -49,14 +46,14 @@ pub async fn round(gateway: &Gateway, party: &str, client: &PartyClient, pace: P
     }
     let ids: Vec<Uuid> = leases.iter().map(|lease| lease.message).collect();
     let events: HashMap<Uuid, Value> = mailbox::events_for(gateway, party, &ids).await?.into_iter().collect();
-    let shielded = mailbox::shielded(gateway, &ids).await?;
-    let (events, shielded) = (Arc::new(events), &shielded);
+    let kept = mailbox::kept(gateway, party, &ids).await?;
+    let (events, kept) = (Arc::new(events), &kept);
     let sending = leases.into_iter().map(|lease| {
         let event = events.get(&lease.message);
         async move {
-            let sent = match shielded.contains(&lease.message) {
-                true => Err(SHIELDED),
-                false => send(gateway, party, client, event).await,
+            let sent = match kept.get(&lease.message) {
+                Some(reason) => Err(*reason),
+                None => send(gateway, party, client, event).await,
             };
             (lease, sent)
         }

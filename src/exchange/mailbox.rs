@@ -15,7 +15,15 @@ use crate::{
     },
 };
 use serde_json::Value;
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+/// Why a message about somebody at risk or in a shelter is kept back.
+pub const SHIELDED: &str = "do-no-harm";
+/// Why the withdrawal of a message that the party was never told is kept back.
+pub const NOTHING_TO_WITHDRAW: &str = "nothing-to-withdraw";
 
 /// How often a long poll looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -55,7 +63,7 @@ pub async fn read(
         // The reader's cursor never shows what was kept back: it stays at the last message that was given.
         let passed = letters.last().map(|letter| letter.seq);
         let kept = keep_back(gateway, party, &letters).await.map_err(away)?;
-        letters.retain(|letter| !kept.contains(&letter.message));
+        letters.retain(|letter| !kept.contains_key(&letter.message));
         if !letters.is_empty() {
             break letters;
         }
@@ -82,27 +90,27 @@ async fn keep_back(
     gateway: &Gateway,
     party: &str,
     letters: &[deliveries::Letter],
-) -> Result<Vec<uuid::Uuid>, StoreFault> {
-    if !is_partner(gateway, party) {
-        return Ok(Vec::new());
-    }
+) -> Result<HashMap<uuid::Uuid, &'static str>, StoreFault> {
     let ids: Vec<uuid::Uuid> = letters.iter().map(|letter| letter.message).collect();
-    let mut kept = shielded(gateway, &ids).await?;
+    let mut kept = kept(gateway, party, &ids).await?;
     if !kept.is_empty() {
-        let told = query::told_until(&gateway.journal.channel, party, &kept, gateway.now()).await?;
-        kept.retain(|message| !told.contains(message));
+        let ids: Vec<uuid::Uuid> = kept.keys().copied().collect();
+        for told in query::told_until(&gateway.journal.channel, party, &ids, gateway.now()).await? {
+            kept.remove(&told);
+        }
     }
-    let settlement = |letter: &deliveries::Letter| Settlement {
+    let settlement = |letter: &deliveries::Letter, reason: &str| Settlement {
         party: party.to_owned(),
         seq: letter.seq,
         lease: None,
         verdict: Verdict::Parked,
-        reason: Some(super::deliver::SHIELDED.to_owned()),
+        reason: Some(reason.to_owned()),
         answer: Vec::new(),
         policy: gateway.policy(party),
         assurance: gateway.parties.party(party).map_or("tls", |one| one.profile.assurance.as_str()).to_owned(),
     };
-    let parked: Vec<Settlement> = letters.iter().filter(|one| kept.contains(&one.message)).map(settlement).collect();
+    let parked: Vec<Settlement> =
+        letters.iter().filter_map(|one| Some(settlement(one, kept.get(&one.message)?))).collect();
     if !parked.is_empty() {
         gateway.journal.settle(&parked).await?;
     }
@@ -115,13 +123,19 @@ async fn keep_back(
 /// [`StoreFault`].
 pub async fn let_go(gateway: &Gateway) -> Result<usize, StoreFault> {
     let pool = &gateway.journal.channel;
-    let kept = deliveries::kept_back(pool, super::deliver::SHIELDED).await?;
-    let still = shielded(gateway, &kept).await?;
-    let free: Vec<uuid::Uuid> = kept.into_iter().filter(|id| !still.contains(id)).collect();
-    for message in &free {
-        deliveries::renew(pool, *message, gateway.now()).await?;
+    let mut by_party: BTreeMap<String, Vec<uuid::Uuid>> = BTreeMap::new();
+    for (party, message) in deliveries::kept_back(pool, &[SHIELDED, NOTHING_TO_WITHDRAW]).await? {
+        by_party.entry(party).or_default().push(message);
     }
-    Ok(free.len())
+    let mut free = 0;
+    for (party, messages) in by_party {
+        let still = kept(gateway, &party, &messages).await?;
+        for message in messages.iter().filter(|message| !still.contains_key(message)) {
+            deliveries::renew(pool, *message, gateway.now()).await?;
+            free += 1;
+        }
+    }
+    Ok(free)
 }
 
 /// Acknowledges everything up to a cursor; gives the number of messages that count as delivered by it. `body` is the signed
@@ -141,14 +155,13 @@ pub async fn acknowledge(gateway: &Gateway, caller: &Caller, cursor: i64, body: 
     let rows = deliveries::waiting_up_to(pool, party.code(), &types, cursor).await.map_err(away)?;
     // What is kept back was not given: the acknowledgement does not cover it.
     let ids: Vec<uuid::Uuid> = rows.iter().map(|(_, message)| *message).collect();
-    let kept =
-        if is_partner(gateway, party.code()) { shielded(gateway, &ids).await.map_err(away)? } else { Vec::new() };
+    let kept = kept(gateway, party.code(), &ids).await.map_err(away)?;
     let mut answer = caller.evidence().to_vec();
     answer.push(b'\n');
     answer.extend_from_slice(body);
     let settlements: Vec<Settlement> = rows
         .into_iter()
-        .filter(|(_, message)| !kept.contains(message))
+        .filter(|(_, message)| !kept.contains_key(message))
         .map(|(seq, _)| Settlement {
             party: party.code().to_owned(),
             seq,
@@ -180,8 +193,8 @@ pub async fn events_for(
     party: &str,
     ids: &[uuid::Uuid],
 ) -> Result<Vec<(uuid::Uuid, Value)>, StoreFault> {
-    let shielded = if is_partner(gateway, party) { shielded(gateway, ids).await? } else { Vec::new() };
-    let free: Vec<uuid::Uuid> = ids.iter().filter(|id| !shielded.contains(id)).copied().collect();
+    let kept = kept(gateway, party, ids).await?;
+    let free: Vec<uuid::Uuid> = ids.iter().filter(|id| !kept.contains_key(id)).copied().collect();
     given(gateway, party, &free).await
 }
 
@@ -212,11 +225,40 @@ pub(super) async fn given(
         .collect())
 }
 
-fn is_partner(gateway: &Gateway, party: &str) -> bool {
-    gateway.parties.partners.contains_key(party)
+/// What may not go to a party now, and why: to a partner nothing about somebody who is shielded, and no withdrawal of what it was
+/// never told, which would tell that there was something.
+///
+/// # Errors
+/// [`StoreFault`].
+pub async fn kept(
+    gateway: &Gateway,
+    party: &str,
+    ids: &[uuid::Uuid],
+) -> Result<HashMap<uuid::Uuid, &'static str>, StoreFault> {
+    if !gateway.parties.partners.contains_key(party) {
+        return Ok(HashMap::new());
+    }
+    let journal = &gateway.journal;
+    let withdrawals: Vec<String> =
+        gateway.schemas.messages().filter(|one| one.invalidates.is_some()).map(|one| one.name.clone()).collect();
+    let withdrawals = messages::of_types(&journal.channel, ids, &withdrawals).await?;
+    let mut kept = HashMap::new();
+    if !withdrawals.is_empty() {
+        let stored = messages::open(&journal.channel, &journal.vault, &journal.kek, &withdrawals).await?;
+        let targets: Vec<(uuid::Uuid, Vec<u8>)> = stored.iter().filter_map(|one| withdraws(gateway, one)).collect();
+        let tags: Vec<Vec<u8>> = targets.iter().map(|(_, tag)| tag.clone()).collect();
+        let known = messages::by_tags(&journal.channel, &tags).await?;
+        let ids: Vec<uuid::Uuid> = known.values().copied().collect();
+        let told = query::told_until(&journal.channel, party, &ids, gateway.now()).await?;
+        let is_told = |tag: &Vec<u8>| known.get(tag).is_some_and(|id| told.contains(id));
+        let untold = targets.into_iter().filter(|(_, tag)| !is_told(tag));
+        kept.extend(untold.map(|(id, _)| (id, NOTHING_TO_WITHDRAW)));
+    }
+    kept.extend(shielded(gateway, ids).await?.into_iter().map(|id| (id, SHIELDED)));
+    Ok(kept)
 }
 
-/// Messages about somebody at risk or in a shelter, by which fewer than two officers stand: nothing of them goes to a partner.
+/// Messages about somebody at risk or in a shelter, by which fewer than two officers stand.
 ///
 /// # Errors
 /// [`StoreFault`].

@@ -127,16 +127,17 @@ pub async fn release(pool: &PgPool, party: &str, now: OffsetDateTime) -> Result<
     Ok(done.rows_affected())
 }
 
-/// Messages that are parked for a reason.
+/// Messages that are parked for one of these reasons, with the party that they are kept from.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn kept_back(pool: &PgPool, reason: &str) -> Result<Vec<Uuid>, StoreFault> {
-    let found = sqlx::query_scalar!(
-        "select distinct message from deliveries where state = 'parked' and reason = $1 order by message limit 1000",
-        reason
+pub async fn kept_back(pool: &PgPool, reasons: &[&str]) -> Result<Vec<(String, Uuid)>, StoreFault> {
+    let reasons: Vec<String> = reasons.iter().map(|reason| (*reason).to_owned()).collect();
+    let found = sqlx::query!(
+        "select distinct party, message from deliveries where state = 'parked' and reason = any($1) order by message limit 1000",
+        &reasons
     );
-    Ok(found.fetch_all(pool).await?)
+    Ok(found.fetch_all(pool).await?.into_iter().map(|row| (row.party, row.message)).collect())
 }
 
 /// Puts a message that was kept back into the party's mailbox again, at its end, so that one who polls finds it too.

@@ -174,19 +174,34 @@ pub async fn pairwise(pool: &PgPool, party: &str, subjects: &[Uuid]) -> Result<H
 }
 
 /// Messages about somebody who is shielded, in whichever of her placements, and by which fewer than two officers stand: nothing of
-/// them goes out.
+/// them goes out. What is of nobody for sure, and what was withdrawn, may be about anybody who shares an identifier with it.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
 pub async fn shielded(pool: &PgPool, messages: &[Uuid]) -> Result<Vec<Uuid>, StoreFault> {
     let found = sqlx::query_scalar!(
-        "select m.id from messages m join subjects s on s.id = m.subject join subjects t on t.id = coalesce(s.merged_into, s.id)
-         where m.id = any($1)
-           and (t.shielded or exists (
-             select from subjects o where o.worker = t.worker and o.shielded and o.merged_into is null))
-           and (select count(*) from decisions d where d.target = m.id and d.verdict = 'ACCEPTED') < 2",
+        r#"select m.id as "id!" from messages m
+             left join subjects s on s.id = m.subject left join subjects t on t.id = coalesce(s.merged_into, s.id)
+           where m.id = any($1)
+             and (t.shielded
+               or exists (select from subjects o where o.worker = t.worker and o.shielded and o.merged_into is null)
+               or ((t.id is null or t.provisional or t.heard_at is null) and exists (
+                 select from dossiers own
+                   join dossiers d on d.id = coalesce(own.merged_into, own.id) or d.merged_into = coalesce(own.merged_into, own.id)
+                   join subjects o on o.dossier = d.id
+                 where own.id = m.dossier and o.shielded and o.merged_into is null)))
+             and (select count(*) from decisions d where d.target = m.id and d.verdict = 'ACCEPTED') < 2"#,
         messages
     );
+    Ok(found.fetch_all(pool).await?)
+}
+
+/// Those of some messages that are of one of these types.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn of_types(pool: &PgPool, messages: &[Uuid], types: &[String]) -> Result<Vec<Uuid>, StoreFault> {
+    let found = sqlx::query_scalar!("select id from messages where id = any($1) and type = any($2)", messages, types);
     Ok(found.fetch_all(pool).await?)
 }
 

@@ -8,7 +8,10 @@ use crate::support::{
 use http::{Method, StatusCode};
 use onechannel::{
     domain::facts::{Effect, FactKind, Reach},
-    exchange::erase::{self, Erased},
+    exchange::{
+        erase::{self, Erased},
+        mailbox,
+    },
     sandbox::system::System,
     store::{
         deliveries as store_deliveries,
@@ -151,6 +154,72 @@ async fn a_withdrawal_in_the_name_of_another_authority_withdraws_nothing() {
     });
     assert_eq!(mission.send(&withdraws).await.unwrap().body["outcome"], "applied");
     assert_eq!(rows(&gateway).await, [("placement".into(), "MATCHED".into(), "UNCONFIRMED".into())]);
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn what_was_kept_back_about_somebody_in_a_shelter_stays_back_when_it_is_withdrawn() {
+    for withdrawn_first in [false, true] {
+        let mut gateway = TestGateway::start().await;
+        let (kp2mi, mission, my) =
+            (gateway.system("kp2mi-system"), gateway.system("mission-system"), gateway.system("my-gateway"));
+        kp2mi.send(&event("placement.nominated.v1", "KP2MI", |_| ())).await.unwrap();
+        let told = letters(&my).await;
+        assert_eq!(types(&told), ["placement.nominated.v1"]);
+        let cursor = json!({"cursor": told[0]["cursor"]}).to_string();
+        let settled = my.call(Method::POST, "/v1/messages/ack", "application/json", cursor.into_bytes()).await.unwrap();
+        assert_eq!(settled.status, StatusCode::OK, "{}", settled.body);
+        mission.send(&event("welfare.assessed.v1", "MISSION", |_| ())).await.unwrap();
+        let withdraws = |target: &Value, id: &str| {
+            event("message.invalidated.v1", "KP2MI", |e| {
+                (e["id"], e["corridor"]) = (id.into(), "my".into());
+                e["data"]["invalidates"]["id"] = target["id"].clone();
+            })
+        };
+        let cleared = event("placement.cleared.v1", "KP2MI", |_| ());
+        let another = event("placement.nominated.v1", "KP2MI", |e| {
+            e["id"] = "pl1-other".into();
+            e["data"]["placement"] = json!({"reference": "H-other"});
+        });
+        let mut said = vec![cleared.clone(), withdraws(&cleared, "x-1"), another.clone(), withdraws(&another, "x-2")];
+        if withdrawn_first {
+            said.swap(2, 3);
+        }
+        for one in said {
+            assert_eq!(kp2mi.send(&one).await.unwrap().body["outcome"], "applied");
+        }
+        assert_eq!(letters(&my).await, told, "not one word more, withdrawn first: {withdrawn_first}");
+        gateway.stop_and_verify().await;
+    }
+}
+
+#[tokio::test]
+async fn a_partner_is_not_told_of_the_withdrawal_of_what_it_was_never_told() {
+    let mut gateway = TestGateway::start().await;
+    let (kp2mi, mission, my) =
+        (gateway.system("kp2mi-system"), gateway.system("mission-system"), gateway.system("my-gateway"));
+    kp2mi.send(&event("placement.nominated.v1", "KP2MI", |_| ())).await.unwrap();
+    let at_home = event("welfare.assessed.v1", "MISSION", |e| e["data"]["welfare"]["status"] = "OK".into());
+    let cleared = event("placement.cleared.v1", "KP2MI", |_| ());
+    let withdraws = |target: &Value, authority: &str, id: &str| {
+        event("message.invalidated.v1", authority, |e| {
+            (e["id"], e["corridor"]) = (id.into(), "my".into());
+            e["data"]["invalidates"]["id"] = target["id"].clone();
+        })
+    };
+    assert_eq!(mission.send(&at_home).await.unwrap().body["outcome"], "applied");
+    assert_eq!(mission.send(&withdraws(&at_home, "MISSION", "x-1")).await.unwrap().body["outcome"], "applied");
+    kp2mi.send(&cleared).await.unwrap();
+    let told = letters(&my).await;
+    assert_eq!(types(&told), ["placement.nominated.v1", "placement.cleared.v1"]);
+    kp2mi.send(&withdraws(&cleared, "KP2MI", "x-2")).await.unwrap();
+    assert_eq!(letters(&my).await, told, "what withdraws comes after what it withdraws was told");
+    let cursor = json!({"cursor": told[1]["cursor"]}).to_string();
+    my.call(Method::POST, "/v1/messages/ack", "application/json", cursor.into_bytes()).await.unwrap();
+    mailbox::let_go(&gateway.running.as_ref().unwrap().gateway).await.unwrap();
+    let more: Vec<Value> = letters(&my).await.into_iter().filter(|one| !told.contains(one)).collect();
+    assert_eq!(types(&more), ["message.invalidated.v1"]);
+    assert_eq!(more[0]["event"]["data"]["invalidates"]["id"], told[1]["event"]["id"]);
     gateway.stop_and_verify().await;
 }
 
