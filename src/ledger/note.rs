@@ -1,4 +1,6 @@
-//! C2SP signed-note and tlog-checkpoint: a short text with lines of signatures, here Ed25519 (algorithm byte 0x01).
+//! C2SP signed-note, tlog-checkpoint and tlog-cosignature: a short text with lines of signatures, each by a log (Ed25519, algorithm
+//! byte 0x01) or by a witness that says when (Ed25519 with a timestamp, 0x04). The names of the other algorithm that the
+//! specification has, ML-DSA-44 (0x06), read as unknown keys.
 
 use super::tree::Hash;
 use aws_lc_rs::{
@@ -8,7 +10,6 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use std::fmt;
 
-const ED25519_BYTE: u8 = 1;
 /// Longest note that is read, in bytes.
 pub const NOTE_MAX: usize = 64 * 1024;
 
@@ -32,25 +33,50 @@ pub enum NoteFault {
     BadVerifierKey,
 }
 
-/// Who signed, and the public key to check it with. Text form `name+hash+base64(0x01 || key)`.
+/// What a key's signature says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// "This is my note": of a log, its checkpoint.
+    Log,
+    /// "At this time this was the largest consistent tree of that log that I had seen" (tlog-cosignature).
+    Witness,
+}
+
+impl Role {
+    /// The algorithm byte in key ids and verifier keys.
+    fn byte(self) -> u8 {
+        match self {
+            Self::Log => 1,
+            Self::Witness => 4,
+        }
+    }
+
+    fn of(byte: u8) -> Option<Self> {
+        [Self::Log, Self::Witness].into_iter().find(|role| role.byte() == byte)
+    }
+}
+
+/// Who signed, and the public key to check it with. Text form `name+hash+base64(algorithm byte || key)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifierKey {
     /// Key name: a schema-less URL without spaces or plus signs.
     pub name: String,
+    /// What it signs.
+    pub role: Role,
     public: [u8; 32],
 }
 
 impl VerifierKey {
-    /// From a name and the raw Ed25519 public key.
-    pub fn new(name: &str, public: [u8; 32]) -> Self {
-        Self { name: name.to_owned(), public }
+    /// From a name, a role and the raw Ed25519 public key.
+    pub fn new(name: &str, role: Role, public: [u8; 32]) -> Self {
+        Self { name: name.to_owned(), role, public }
     }
 
-    /// `SHA-256(name || 0x0A || 0x01 || key)[..4]` (C2SP signed-note).
+    /// `SHA-256(name || 0x0A || algorithm byte || key)[..4]` (C2SP signed-note).
     pub fn id(&self) -> [u8; 4] {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(self.name.as_bytes());
-        context.update(&[b'\n', ED25519_BYTE]);
+        context.update(&[b'\n', self.role.byte()]);
         context.update(&self.public);
         *context.finish().as_ref().first_chunk().expect("SHA-256 is longer than four bytes")
     }
@@ -64,17 +90,37 @@ impl VerifierKey {
             let mut parts = text.trim().splitn(3, '+');
             let (name, id, key) = (parts.next()?, parts.next()?, parts.next()?);
             let key = BASE64_STANDARD.decode(key).ok()?;
-            let public = key.strip_prefix(&[ED25519_BYTE])?.try_into().ok()?;
-            let verifier = Self::new(name, public);
+            let (role, public) = key.split_first()?;
+            let verifier = Self::new(name, Role::of(*role)?, public.try_into().ok()?);
             (is_name(name) && hex::encode(verifier.id()) == id).then_some(verifier)
         };
         read().ok_or(NoteFault::BadVerifierKey)
     }
+
+    /// What a signature of this key says of a note's text: the time, for a witness. `None` where it does not verify.
+    fn verify(&self, text: &str, signature: &[u8]) -> Option<Option<u64>> {
+        let verify = |message: &[u8], signature: &[u8]| {
+            UnparsedPublicKey::new(&ED25519, self.public).verify(message, signature).ok()
+        };
+        match self.role {
+            Role::Log => verify(text.as_bytes(), signature).map(|()| None),
+            Role::Witness => {
+                let (time, signature) = signature.split_first_chunk()?;
+                let time = Some(u64::from_be_bytes(*time)).filter(|time| i64::try_from(*time).is_ok())?;
+                verify(cosigned(text, time).as_bytes(), signature).map(|()| Some(time))
+            }
+        }
+    }
+}
+
+/// What a witness signs of a checkpoint (tlog-cosignature).
+fn cosigned(text: &str, time: u64) -> String {
+    format!("cosignature/v1\ntime {time}\n{text}")
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut key = vec![ED25519_BYTE];
+        let mut key = vec![self.role.byte()];
         key.extend_from_slice(&self.public);
         write!(f, "{}+{}+{}", self.name, hex::encode(self.id()), BASE64_STANDARD.encode(key))
     }
@@ -84,7 +130,7 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c == '+' || c.is_whitespace())
 }
 
-/// Signs notes under one name.
+/// Signs under one name, in one role.
 pub struct NoteSigner {
     key: Ed25519KeyPair,
     verifier: VerifierKey,
@@ -97,10 +143,14 @@ impl fmt::Debug for NoteSigner {
 }
 
 impl NoteSigner {
-    /// A signer of notes under `name`.
+    /// A log, or another who signs notes of its own, under `name`.
     pub fn new(name: &str, key: Ed25519KeyPair) -> Self {
+        Self::of(name, Role::Log, key)
+    }
+
+    fn of(name: &str, role: Role, key: Ed25519KeyPair) -> Self {
         let public = key.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes");
-        Self { key, verifier: VerifierKey::new(name, public) }
+        Self { key, verifier: VerifierKey::new(name, role, public) }
     }
 
     /// The key by which others verify.
@@ -110,36 +160,99 @@ impl NoteSigner {
 
     /// `text` (ending in a newline) with our signature line.
     pub fn sign(&self, text: &str) -> String {
+        format!("{text}\n{}", self.line(self.key.sign(text.as_bytes()).as_ref()))
+    }
+
+    fn line(&self, signature: &[u8]) -> String {
         let mut line = self.verifier.id().to_vec();
-        line.extend_from_slice(self.key.sign(text.as_bytes()).as_ref());
-        format!("{text}\n\u{2014} {} {}\n", self.verifier.name, BASE64_STANDARD.encode(line))
+        line.extend_from_slice(signature);
+        format!("\u{2014} {} {}\n", self.verifier.name, BASE64_STANDARD.encode(line))
     }
 }
 
-/// Checks that at least one of `keys` signed the note and that none of their lines is false; gives the text.
+/// Cosigns checkpoints of others under one name. Its key signs nothing else: what it signs does not say its name.
+#[derive(Debug)]
+pub struct Cosigner(NoteSigner);
+
+impl Cosigner {
+    /// A witness.
+    pub fn new(name: &str, key: Ed25519KeyPair) -> Self {
+        Self(NoteSigner::of(name, Role::Witness, key))
+    }
+
+    /// The key by which others verify.
+    pub fn verifier(&self) -> &VerifierKey {
+        self.0.verifier()
+    }
+
+    /// The signature line on a checkpoint, which this writes out itself: "at `time` (seconds of the Unix era) this was the largest
+    /// tree of that log that I had seen".
+    pub fn cosign(&self, checkpoint: &Checkpoint, time: u64) -> String {
+        let mut signature = time.to_be_bytes().to_vec();
+        signature.extend_from_slice(self.0.key.sign(cosigned(&checkpoint.to_text(), time).as_bytes()).as_ref());
+        self.0.line(&signature)
+    }
+}
+
+/// A note whose signatures by known keys all verify.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened<'n, 'k> {
+    /// The text, its last newline included.
+    pub text: &'n str,
+    /// Who signed, and when where they say so.
+    pub by: Vec<(&'k VerifierKey, Option<u64>)>,
+    /// Their signature lines, in the same order.
+    pub lines: Vec<&'n str>,
+}
+
+/// Checks that at least one of `keys` signed the note and that none of their lines is false.
 ///
 /// # Errors
 /// [`NoteFault`].
-pub fn open<'n>(note: &'n str, keys: &[VerifierKey]) -> Result<&'n str, NoteFault> {
+pub fn open<'n, 'k>(note: &'n str, keys: &'k [VerifierKey]) -> Result<Opened<'n, 'k>, NoteFault> {
     if note.len() > NOTE_MAX || note.chars().any(|c| c.is_control() && c != '\n') {
         return Err(NoteFault::NotANote);
     }
     let split = note.rfind("\n\n").ok_or(NoteFault::NotANote)?;
     let (text, lines) = (&note[..=split], &note[split + 2..]);
     let lines = lines.strip_suffix('\n').filter(|lines| !lines.is_empty()).ok_or(NoteFault::NotANote)?;
-    let mut known = false;
+    let mut opened = Opened { text, by: Vec::new(), lines: Vec::new() };
     for line in lines.split('\n') {
         let (name, signature) =
             line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(NoteFault::NotANote)?;
         let bytes = BASE64_STANDARD.decode(signature).map_err(|_| NoteFault::NotANote)?;
         let (id, signature) = bytes.split_first_chunk::<4>().ok_or(NoteFault::NotANote)?;
         let Some(key) = keys.iter().find(|key| key.name == name && key.id() == *id) else { continue };
-        UnparsedPublicKey::new(&ED25519, key.public)
-            .verify(text.as_bytes(), signature)
-            .map_err(|_| NoteFault::BadSignature)?;
-        known = true;
+        opened.by.push((key, key.verify(text, signature).ok_or(NoteFault::BadSignature)?));
+        opened.lines.push(line);
     }
-    if known { Ok(text) } else { Err(NoteFault::UnknownSigner) }
+    if opened.by.is_empty() { Err(NoteFault::UnknownSigner) } else { Ok(opened) }
+}
+
+/// A checkpoint that its log signed, and who cosigned it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// Names of witnesses, each with the time that it states.
+    pub witnesses: Vec<(String, u64)>,
+}
+
+impl Signed {
+    /// Reads a checkpoint that the log of its own name signed, by one of `keys`; those of witnesses may stand among them.
+    ///
+    /// # Errors
+    /// [`NoteFault`]; a note that only others signed is [`NoteFault::UnknownSigner`].
+    pub fn open(note: &str, keys: &[VerifierKey]) -> Result<Self, NoteFault> {
+        let opened = open(note, keys)?;
+        let checkpoint = Checkpoint::parse(opened.text)?;
+        let is_own = |(key, _): &(&VerifierKey, _)| key.role == Role::Log && key.name == checkpoint.origin;
+        if !opened.by.iter().any(is_own) {
+            return Err(NoteFault::UnknownSigner);
+        }
+        let witnesses = opened.by.iter().filter_map(|(key, time)| Some((key.name.clone(), (*time)?))).collect();
+        Ok(Self { checkpoint, witnesses })
+    }
 }
 
 /// A log's state (C2SP tlog-checkpoint, without extension lines).
@@ -190,7 +303,7 @@ mod tests {
         let key = VerifierKey::parse(text).unwrap();
         assert_eq!(key.to_string(), text);
         let note = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
-        assert!(open(note, &[key]).unwrap().ends_with("problem is.\n"));
+        assert!(open(note, &[key]).unwrap().text.ends_with("problem is.\n"));
     }
 
     #[test]
@@ -199,13 +312,51 @@ mod tests {
         let checkpoint = Checkpoint { origin: "gateway.example/test/xa".into(), size: 7, root: [5; 32] };
         let note = signer.sign(&checkpoint.to_text());
         let keys = [signer.verifier().clone()];
-        assert_eq!(Checkpoint::parse(open(&note, &keys).unwrap()), Ok(checkpoint));
+        assert_eq!(Checkpoint::parse(open(&note, &keys).unwrap().text), Ok(checkpoint));
         assert_eq!(open(&note.replace("\n7\n", "\n8\n"), &keys), Err(NoteFault::BadSignature));
-        assert_eq!(open(&note, &[VerifierKey::new("gateway.example/test/xa", [4; 32])]), Err(NoteFault::UnknownSigner));
+        assert_eq!(
+            open(&note, &[VerifierKey::new("gateway.example/test/xa", Role::Log, [4; 32])]),
+            Err(NoteFault::UnknownSigner)
+        );
         assert_eq!(open("no note", &keys), Err(NoteFault::NotANote));
         assert_eq!(open(&note.replace('\n', "\r\n"), &keys), Err(NoteFault::NotANote));
         for text in ["o\n07\nAAAA\n", "\n7\n\n", "o\n-1\n\n", "o\n7\n"] {
             assert_eq!(Checkpoint::parse(text), Err(NoteFault::NotACheckpoint));
         }
+    }
+
+    fn witness() -> Cosigner {
+        Cosigner::new("witness.example/w1", Ed25519KeyPair::from_seed_unchecked(&[4; 32]).unwrap())
+    }
+
+    #[test]
+    fn a_cosignature_says_when_and_holds_for_that_checkpoint_only() {
+        let (log, witness) = (signer(), witness());
+        let checkpoint = Checkpoint { origin: "gateway.example/test/xa".into(), size: 7, root: [5; 32] };
+        let note = log.sign(&checkpoint.to_text());
+        let both = note.clone() + &witness.cosign(&checkpoint, 1_679_315_147);
+        let keys = [log.verifier().clone(), witness.verifier().clone()];
+        let signed = Signed::open(&both, &keys).unwrap();
+        assert_eq!(signed.checkpoint, checkpoint);
+        assert_eq!(signed.witnesses, [("witness.example/w1".to_owned(), 1_679_315_147)]);
+        assert_eq!(VerifierKey::parse(&keys[1].to_string()), Ok(keys[1].clone()));
+        // Without the witness's key the log's word stands alone; without the log's there is no checkpoint.
+        assert_eq!(Signed::open(&both, &keys[..1]).unwrap().witnesses, []);
+        assert_eq!(Signed::open(&both, &keys[1..]), Err(NoteFault::UnknownSigner));
+        // A line of another checkpoint, or another time, is false.
+        let other = Checkpoint { size: 8, ..checkpoint.clone() };
+        let forged = note.clone() + &witness.cosign(&other, 1);
+        assert_eq!(Signed::open(&forged, &keys), Err(NoteFault::BadSignature));
+        let late = note + &witness.cosign(&checkpoint, u64::MAX);
+        assert_eq!(Signed::open(&late, &keys), Err(NoteFault::BadSignature), "beyond 2^63 - 1");
+    }
+
+    /// A log's key in the name of another log signs nothing of it.
+    #[test]
+    fn a_checkpoint_is_signed_by_the_log_of_its_own_name() {
+        let other = NoteSigner::new("other.example/log", Ed25519KeyPair::from_seed_unchecked(&[3; 32]).unwrap());
+        let checkpoint = Checkpoint { origin: "gateway.example/test/xa".into(), size: 7, root: [5; 32] };
+        let note = other.sign(&checkpoint.to_text());
+        assert_eq!(Signed::open(&note, &[other.verifier().clone()]), Err(NoteFault::UnknownSigner));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     entry::Entry,
-    note::{self, Checkpoint, NoteFault, VerifierKey},
+    note::{Checkpoint, NoteFault, Signed, VerifierKey},
     tree::{Hash, leaf_hash, root_from_inclusion},
 };
 use aws_lc_rs::hmac;
@@ -51,6 +51,8 @@ pub struct Verified {
     pub entry: Entry,
     /// The checkpoint whose tree holds it.
     pub checkpoint: Checkpoint,
+    /// Who cosigned that checkpoint, of those whose keys were given, and when by their clocks (seconds of the Unix era).
+    pub witnesses: Vec<(String, u64)>,
     /// Whether the given original bytes are those that the entry commits to; `None` where none were given.
     pub bytes_match: Option<bool>,
 }
@@ -114,7 +116,7 @@ impl Receipt {
         if entry.outcome != self.outcome || entry.assurance != self.assurance {
             return Err(ReceiptFault::Entry);
         }
-        let checkpoint = Checkpoint::parse(note::open(&self.checkpoint, keys)?)?;
+        let Signed { checkpoint, witnesses } = Signed::open(&self.checkpoint, keys)?;
         if checkpoint.origin.rsplit('/').next() != Some(self.corridor.as_str()) {
             return Err(ReceiptFault::OtherLog);
         }
@@ -126,7 +128,7 @@ impl Receipt {
             return Err(ReceiptFault::Proof);
         }
         let bytes_match = original.map(|bytes| self.opens(&entry, bytes)).transpose()?;
-        Ok(Verified { entry, checkpoint, bytes_match })
+        Ok(Verified { entry, checkpoint, witnesses, bytes_match })
     }
 
     fn opens(&self, entry: &Entry, bytes: &[u8]) -> Result<bool, ReceiptFault> {

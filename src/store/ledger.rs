@@ -3,7 +3,7 @@
 use super::StoreFault;
 use crate::ledger::{
     entry::Entry,
-    note::{self, Checkpoint, NoteSigner, VerifierKey},
+    note::{Checkpoint, NoteSigner, Signed, VerifierKey},
     tree::{Commit, Frontier, Hash, leaf_hash},
 };
 use sqlx::{PgConnection, PgPool};
@@ -196,7 +196,7 @@ pub async fn check(pool: &PgPool, log: &str, keys: &[VerifierKey]) -> Result<Che
             tree.append(leaf_hash(row.entry.as_bytes()));
             while let Some(commit) = commits.next_if(|commit| commit.size == tree.size() as i64) {
                 checked.checkpoints += 1;
-                let checkpoint = note::open(&commit.note, keys).and_then(Checkpoint::parse);
+                let checkpoint = Signed::open(&commit.note, keys).map(|signed| signed.checkpoint);
                 let expected = Checkpoint { origin: log.to_owned(), size: tree.size(), root: tree.root() };
                 if checkpoint.as_ref() != Ok(&expected) || commit.root != tree.root() {
                     checked

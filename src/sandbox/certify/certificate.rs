@@ -182,7 +182,7 @@ impl Certificate {
             fs::read_to_string(&path).map_err(|fault| CertificateFault::File(path, fault))
         };
         let (json, markdown, note) = (read("json")?, read("md")?, read("note")?);
-        let text = note::open(&note, keys)?;
+        let text = note::open(&note, keys)?.text;
         let certificate: Self =
             serde_json::from_str(&json).map_err(|fault| CertificateFault::Format(fault.to_string()))?;
         let says = |line: &str| text.lines().any(|one| one == line);
