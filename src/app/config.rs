@@ -120,7 +120,7 @@ pub struct Keys {
     pub encryption_epoch: i32,
     /// Key of blind tokens: 64 hex digits.
     pub tokens: PathBuf,
-    /// A folder with one Ed25519 seed for each log, `<corridor>.seed`: 64 hex digits.
+    /// A folder with one Ed25519 seed for each log, `<corridor>.seed`, and `witness.seed` for cosignatures: 64 hex digits.
     pub logs: PathBuf,
 }
 

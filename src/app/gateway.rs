@@ -11,7 +11,7 @@ use crate::{
     client::{self, Own, PartyClient},
     exchange::{self, Gateway, deliver::Pace},
     http::{self, Limits, Port, ministry::Ministry},
-    ledger::note::NoteSigner,
+    ledger::note::{Cosigner, NoteSigner, VerifierKey},
     partner::{Parties, Party, formats::Formats},
     schema::Schemas,
     store::{
@@ -92,6 +92,7 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         return Err(StartFaults::of(format!("{} is not of the environment {environment}", other.code())));
     }
     let origin = format!("{}/{environment}", config.log_name);
+    let witness = Cosigner::new(&format!("{origin}/witness"), ledger_key(config, "witness")?);
     let logs = parties.partners.keys().map(String::as_str).chain([DOMESTIC]);
     let signers = logs.map(|log| Ok((log.to_owned(), log_signer(config, &origin, log)?)));
     let key = |path: &Path| hex_key(path).map_err(StartFaults::of);
@@ -114,7 +115,7 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
     let pem = std::fs::read(&config.keys.signing)
         .map_err(|f| StartFaults::of(format!("{}: {f}", config.keys.signing.display())))?;
     let signing = Arc::new(SigningKey::from_pkcs8_pem(Some(&config.keys.signing_kid), &pem).map_err(StartFaults::of)?);
-    let archived = public_keys(&parties, signing.verifying_key(), &journal.signers)?;
+    let archived = public_keys(&parties, signing.verifying_key(), &journal.signers, &witness)?;
     access::keep_public_keys(&journal.channel, &archived, journal.clock.now()).await.map_err(StartFaults::of)?;
     let own_keys = vec![Arc::new(signing.verifying_key().clone())];
     Ok(Arc::new(Gateway {
@@ -125,6 +126,7 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         issuer: TokenIssuer::new(signing.clone(), &config.external, &config.external),
         verifier: TokenVerifier::new(own_keys, &config.external, &config.external, TokenCache::new(TOKENS_REMEMBERED)),
         signing,
+        witness,
         name: config.external.clone(),
         queue: JournalHandle::start(journal.clone()),
         journal,
@@ -186,9 +188,13 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
 }
 
 fn log_signer(config: &Config, origin: &str, log: &str) -> Result<NoteSigner, StartFaults> {
-    let seed = hex_key(&config.keys.logs.join(format!("{log}.seed"))).map_err(StartFaults::of)?;
-    let key = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(StartFaults::of)?;
-    Ok(NoteSigner::new(&format!("{origin}/{log}"), key))
+    Ok(NoteSigner::new(&format!("{origin}/{log}"), ledger_key(config, log)?))
+}
+
+/// An Ed25519 key of the ledger: of a log, or `witness`, which signs nothing but cosignatures.
+fn ledger_key(config: &Config, name: &str) -> Result<Ed25519KeyPair, StartFaults> {
+    let seed = hex_key(&config.keys.logs.join(format!("{name}.seed"))).map_err(StartFaults::of)?;
+    Ed25519KeyPair::from_seed_unchecked(&seed).map_err(StartFaults::of)
 }
 
 /// A certificate chain and its key.
@@ -230,6 +236,7 @@ fn public_keys(
     parties: &Parties,
     own: &VerifyingKey,
     signers: &HashMap<String, NoteSigner>,
+    witness: &Cosigner,
 ) -> Result<Vec<PublicKey>, StartFaults> {
     let jwk = |party: &Party, purpose, key: &VerifyingKey| PublicKey {
         party: party.code().to_owned(),
@@ -244,12 +251,17 @@ fn public_keys(
     for party in parties.partners.values() {
         all.extend(answer_keys(party)?.iter().map(|key| jwk(party, "answer", key)));
     }
-    all.extend(signers.values().map(|signer| PublicKey {
-        party: parties.home.code().to_owned(),
-        purpose: "log",
-        kid: signer.verifier().name.clone(),
-        key: signer.verifier().to_string(),
-    }));
+    let note_key = |purpose, party: &Party, key: &VerifierKey| PublicKey {
+        party: party.code().to_owned(),
+        purpose,
+        kid: key.name.clone(),
+        key: key.to_string(),
+    };
+    all.extend(signers.values().map(|signer| note_key("log", &parties.home, signer.verifier())));
+    all.push(note_key("witness", &parties.home, witness.verifier()));
+    for party in parties.partners.values() {
+        all.extend(party.logs.iter().map(|key| note_key("log", party, key)));
+    }
     Ok(all)
 }
 

@@ -26,6 +26,7 @@ pub mod poll;
 pub mod query;
 pub mod tokens;
 pub mod view;
+pub mod witness;
 
 use crate::{
     domain::{
@@ -33,6 +34,7 @@ use crate::{
         deadlines::{ClockRule, Side, Sides},
         fold::FoldRules,
     },
+    ledger::note::Cosigner,
     message::problem::{Problem, ProblemKind},
     partner::{Parties, Party, formats::Formats},
     schema::{Schemas, catalogue::ClockEntry},
@@ -73,6 +75,8 @@ pub struct Gateway {
     pub journal: Arc<Journal>,
     /// Where intents are handed over.
     pub queue: JournalHandle,
+    /// Cosigns the partners' own logs.
+    pub witness: Cosigner,
     /// Digest of the policy document in force, by corridor.
     pub policies: HashMap<String, [u8; 32]>,
 }

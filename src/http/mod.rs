@@ -14,6 +14,7 @@ pub mod ministry;
 mod placements;
 mod signed;
 pub(crate) mod token;
+mod witness;
 
 use crate::{exchange::Gateway, message::problem::ProblemKind, trust::anchors::PeerCertificate};
 use answer::Refusal;
@@ -83,6 +84,7 @@ pub fn router(port: Arc<Port>) -> Router {
     Router::new()
         .merge(signed)
         .route("/v1/ledger/checkpoint", get(ledger::checkpoint))
+        .route("/v1/ledger/add-checkpoint", post(witness::add_checkpoint))
         .route("/oauth2/token", post(token::issue))
         .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
         .route("/.well-known/jwks.json", get(discovery::jwks))

@@ -25,6 +25,8 @@ pub enum EntryKind {
     Lookup,
     /// An officer's act.
     Officer,
+    /// A checkpoint of the partner's own log was cosigned: its history is part of ours from here on.
+    Witnessed,
 }
 
 /// A ledger entry, version 1.

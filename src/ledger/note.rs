@@ -236,6 +236,8 @@ pub struct Signed {
     pub checkpoint: Checkpoint,
     /// Names of witnesses, each with the time that it states.
     pub witnesses: Vec<(String, u64)>,
+    /// The note written out anew: the checkpoint with the signature lines that verified, and no other.
+    pub note: String,
 }
 
 impl Signed {
@@ -251,7 +253,9 @@ impl Signed {
             return Err(NoteFault::UnknownSigner);
         }
         let witnesses = opened.by.iter().filter_map(|(key, time)| Some((key.name.clone(), (*time)?))).collect();
-        Ok(Self { checkpoint, witnesses })
+        let lines: String = opened.lines.iter().map(|line| format!("{line}\n")).collect();
+        let note = format!("{}\n{lines}", checkpoint.to_text());
+        Ok(Self { checkpoint, witnesses, note })
     }
 }
 

@@ -116,7 +116,7 @@ impl Receipt {
         if entry.outcome != self.outcome || entry.assurance != self.assurance {
             return Err(ReceiptFault::Entry);
         }
-        let Signed { checkpoint, witnesses } = Signed::open(&self.checkpoint, keys)?;
+        let Signed { checkpoint, witnesses, .. } = Signed::open(&self.checkpoint, keys)?;
         if checkpoint.origin.rsplit('/').next() != Some(self.corridor.as_str()) {
             return Err(ReceiptFault::OtherLog);
         }

@@ -35,10 +35,16 @@ pub enum WitnessFault {
     /// No signature by a key that the witness trusts for that log: 403.
     #[error("no signature by a key of this log verifies")]
     NotTheLog,
-    /// The witness cosigned another size last, or another root of this size: 409.
+    /// The witness cosigned another size last: 409.
     #[error("the checkpoint cosigned last has size {latest}")]
     Conflict {
         /// Size that the witness cosigned last.
+        latest: u64,
+    },
+    /// The witness cosigned another root of this size: 409. Proof of a log with two histories.
+    #[error("another root was cosigned for size {latest}")]
+    Fork {
+        /// That size.
         latest: u64,
     },
     /// The proof does not lead from the old tree to the new: 422. Proof of a log that rewrote its history, where it signed both.
@@ -83,12 +89,12 @@ impl Submission {
     ///
     /// # Errors
     /// [`WitnessFault`].
-    pub fn judge(&self, keys: &[VerifierKey], latest: Option<(u64, Hash)>) -> Result<Checkpoint, WitnessFault> {
+    pub fn judge(&self, keys: &[VerifierKey], latest: Option<(u64, Hash)>) -> Result<Signed, WitnessFault> {
         let signed = Signed::open(&self.checkpoint, keys).map_err(|fault| match fault {
             NoteFault::UnknownSigner | NoteFault::BadSignature => WitnessFault::NotTheLog,
             NoteFault::NotANote | NoteFault::NotACheckpoint | NoteFault::BadVerifierKey => WitnessFault::Malformed,
         })?;
-        let checkpoint = signed.checkpoint;
+        let checkpoint = &signed.checkpoint;
         if self.old > checkpoint.size {
             return Err(WitnessFault::Malformed);
         }
@@ -97,12 +103,12 @@ impl Submission {
             return Err(WitnessFault::Conflict { latest: size });
         }
         if size == checkpoint.size && size > 0 && root != checkpoint.root {
-            return Err(WitnessFault::Conflict { latest: size });
+            return Err(WitnessFault::Fork { latest: size });
         }
         if !is_consistent(size, &root, checkpoint.size, &checkpoint.root, &self.proof) {
             return Err(WitnessFault::Inconsistent);
         }
-        Ok(checkpoint)
+        Ok(signed)
     }
 }
 
@@ -149,7 +155,7 @@ mod tests {
     fn judge(submission: &Submission, latest: Option<u64>) -> Result<u64, WitnessFault> {
         let keys = [log().verifier().clone()];
         let latest = latest.map(|size| (size, tree(size).root()));
-        submission.judge(&keys, latest).map(|checkpoint| checkpoint.size)
+        submission.judge(&keys, latest).map(|signed| signed.checkpoint.size)
     }
 
     #[test]
@@ -170,7 +176,7 @@ mod tests {
         (0..9u64).for_each(|n| other.append(leaf_hash(&(n + 1).to_be_bytes())));
         let checkpoint = Checkpoint { origin: LOG.into(), size: 9, root: other.root() };
         let fork = |old, proof| Submission { old, proof, checkpoint: log().sign(&checkpoint.to_text()) };
-        assert_eq!(judge(&fork(9, vec![]), Some(9)), Err(WitnessFault::Conflict { latest: 9 }));
+        assert_eq!(judge(&fork(9, vec![]), Some(9)), Err(WitnessFault::Fork { latest: 9 }));
         assert_eq!(judge(&fork(5, submission(5, 9).proof), Some(5)), Err(WitnessFault::Inconsistent));
         assert_eq!(judge(&fork(5, vec![]), Some(5)), Err(WitnessFault::Inconsistent));
         assert_eq!(

@@ -89,6 +89,8 @@ kinds! {
     LedgerHalted = "ledger-halted", 503;
     /// Nothing stands at or before this cursor.
     NothingToAcknowledge = "nothing-to-acknowledge", 422;
+    /// A log's checkpoint is no extension of the one that we cosigned last (C2SP tlog-witness).
+    CheckpointInconsistent = "checkpoint-inconsistent", 422;
     /// A fault of ours.
     InternalError = "internal-error", 500;
 }

@@ -15,13 +15,14 @@ pub mod rules;
 
 use crate::{
     domain::workdays::Workdays,
+    ledger::note::{Role, VerifierKey},
     message::problem::Fault,
     schema::{Schemas, catalogue::Level},
     trust::keys::VerifyingKey,
     vault::sha256,
 };
 use calendar::WorkCalendar;
-use profile::{Profile, Side};
+use profile::{Log, Profile, Side};
 use release::Release;
 use rules::RulePacks;
 use serde_json::Value;
@@ -64,6 +65,8 @@ pub struct Party {
     pub rules: RulePacks,
     /// `calendar/`.
     pub calendar: WorkCalendar,
+    /// The keys of its own logs, of which we are a witness.
+    pub logs: Vec<VerifierKey>,
     /// Its folder.
     pub folder: PathBuf,
     /// SHA-256 over the names and bytes of its TOML and JSON files: part of the policy of every entry of its corridor.
@@ -95,9 +98,11 @@ impl Party {
         let zone = profile.as_ref().map(|(_, zone)| *zone);
         let (rules, calendar) = rules_and_days(folder, zone, &mut faults);
         let digest = keep(digest(folder).map_err(one), &mut faults);
+        let logs = profile.iter().flat_map(|(profile, _)| &profile.log);
+        let logs: Vec<VerifierKey> = logs.filter_map(|log| keep(log_key(folder, log), &mut faults)).collect();
         match (profile, release, rules, calendar, digest) {
             (Some((profile, zone)), Some(release), Some(rules), Some(calendar), Some(digest)) if faults.is_empty() => {
-                Ok(Self { profile, zone, release, rules, calendar, folder: folder.to_owned(), digest })
+                Ok(Self { profile, zone, release, rules, calendar, logs, folder: folder.to_owned(), digest })
             }
             _ => Err(faults),
         }
@@ -141,6 +146,14 @@ fn rules_and_days(
 /// What was read, its faults noted.
 fn keep<T>(read: Result<T, Vec<PartyFault>>, faults: &mut Vec<PartyFault>) -> Option<T> {
     read.map_err(|found| faults.extend(found)).ok()
+}
+
+fn log_key(folder: &Path, log: &Log) -> Result<VerifierKey, Vec<PartyFault>> {
+    let file = folder.join(&log.file);
+    let text = fs::read_to_string(&file).map_err(|fault| vec![PartyFault::of(&file, fault)])?;
+    let key = VerifierKey::parse(&text).map_err(|fault| vec![PartyFault::of(&file, fault)])?;
+    let is_log = key.role == Role::Log;
+    is_log.then_some(key).ok_or_else(|| vec![PartyFault::of(&file, "the key is not one of a log (algorithm 0x01)")])
 }
 
 fn read_profile(folder: &Path) -> Result<(Profile, UtcOffset), PartyFault> {

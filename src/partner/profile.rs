@@ -73,6 +73,9 @@ pub struct Profile {
     pub outbound: Option<Outbound>,
     /// How it is asked, where it does not push.
     pub poll: Option<Poll>,
+    /// Its own logs, of which we are a witness.
+    #[serde(default)]
+    pub log: Vec<Log>,
     /// Terms of clocks that are the corridor's own.
     #[serde(default)]
     pub clock: Vec<ClockTerms>,
@@ -133,6 +136,14 @@ pub struct Key {
     /// Key id in signatures.
     pub kid: String,
     /// SubjectPublicKeyInfo in PEM, below the party's folder.
+    pub file: String,
+}
+
+/// A log that the party keeps of its own.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// The log's key, one C2SP verifier key whose name is the log's origin, below the party's folder.
     pub file: String,
 }
 

@@ -94,6 +94,10 @@ pub async fn set_up(parts: &Parts<'_>, clock: &dyn Clock, random: &dyn Random) -
         let signer = crate::ledger::note::NoteSigner::new(&format!("{LOG_NAME}/test/{log}"), key);
         verifiers.push_str(&format!("{}\n", signer.verifier()));
     }
+    let seed = secret("logs/witness.seed")?;
+    let key = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&seed).expect("any 32 bytes are a seed");
+    let witness = crate::ledger::note::Cosigner::new(&format!("{LOG_NAME}/test/witness"), key);
+    verifiers.push_str(&format!("{}\n", witness.verifier()));
     let log_keys = parts.folder.join("logs.keys");
     write(&log_keys, &verifiers)?;
     let officer = pki::ed25519().map_err(PkiFault::from)?;

@@ -9,6 +9,7 @@ mod plan;
 pub mod settlement;
 mod subjects;
 mod transaction;
+pub mod witness;
 
 use super::{
     StoreFault,

@@ -28,3 +28,4 @@ mod routes;
 mod samples;
 mod support;
 mod views;
+mod witness;

@@ -4,8 +4,13 @@ use crate::support::{desk::Desk, gateway::TestGateway};
 use http::Method;
 
 /// Routes that ask for a certificate only.
-const OPEN: [&str; 4] =
-    ["/v1/ledger/checkpoint", "/oauth2/token", "/.well-known/oauth-authorization-server", "/.well-known/jwks.json"];
+const OPEN: [&str; 5] = [
+    "/v1/ledger/checkpoint",
+    "/v1/ledger/add-checkpoint",
+    "/oauth2/token",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/jwks.json",
+];
 
 /// (method, path) of every `.route(…)` of a file.
 fn routes(file: &str) -> Vec<(Method, String)> {

@@ -253,7 +253,7 @@ impl Journal {
         Ok(())
     }
 
-    fn signer(&self, log: &str) -> Result<&crate::ledger::note::NoteSigner, StoreFault> {
+    pub(super) fn signer(&self, log: &str) -> Result<&crate::ledger::note::NoteSigner, StoreFault> {
         let name = log.rsplit('/').next().unwrap_or(log);
         self.signers.get(name).ok_or_else(|| StoreFault::BadRow { table: "heads", column: "log", row: log.to_owned() })
     }
