@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
             WaitsOn::Other => self.rule.starts.said(self.facts).collect(),
         };
         let runs = |start: &&Winner| {
-            since.is_none_or(|since| start.at >= since) && !self.is_stopped(start, since.unwrap_or(start.at))
+            since.is_none_or(|since| start.at >= since) && !self.is_stopped(start, since.unwrap_or(self.began(start)))
         };
         starts.into_iter().filter(runs).collect()
     }
@@ -237,10 +237,15 @@ impl<'a> Run<'a> {
         self.rule.waits_on.side(self.sides.of(&start.source.authority))
     }
 
+    /// Nothing has happened after it was told: a false date ahead would keep the clock from ever running out.
+    fn began(&self, start: &Winner) -> OffsetDateTime {
+        if self.rule.starts.kind.lies_ahead() { start.at } else { start.at.min(start.source.asserted_at) }
+    }
+
     fn clock(&self, start: &Winner, case: Option<[u8; 16]>) -> Clock {
         let work = [&self.sides.home.0, &self.sides.partner.0];
         let zone = self.sides.zone(self.awaited(start));
-        let started_at = if self.rule.told { start.source.asserted_at } else { start.at };
+        let started_at = if self.rule.told { start.source.asserted_at } else { self.began(start) };
         let ends = |term| due(term, started_at, &work, zone);
         let due_at = ends(self.rule.due);
         Clock {
@@ -435,6 +440,27 @@ mod tests {
         let next = back_by + time::Duration::days(200);
         let again = Assertion { asserted_at: next, ..said(6, next, FactKind::Leave, "ON_LEAVE") };
         assert_eq!((with(Assertion { asserted_at: back_by, ..entered }), with(back), with(again)), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_is_said_to_happen_later_than_it_was_told_starts_its_clock_when_it_was_told() {
+        let told = datetime!(2027-01-04 09:00 +3);
+        let mut detained = says(1, told, FactKind::Detention, "DETAINED");
+        if let Effect::Status { at, .. } = &mut detained.effects[0] {
+            *at = Some(datetime!(2199-01-01 00:00 UTC));
+        }
+        let rule = rule((FactKind::Detention, "DETAINED"), FactKind::ConsularAccess, Term::Hours(72), None, false);
+        let found = clocks(std::slice::from_ref(&detained), rule.clone());
+        assert_eq!(found[0].due_at, datetime!(2027-01-07 09:00 +3));
+        let access = says(2, told + time::Duration::hours(1), FactKind::ConsularAccess, "REQUESTED");
+        assert_eq!(clocks(&[detained, access], rule), []);
+        // A day ahead is one.
+        let mut permit = says(3, told, FactKind::PermitExpiry, "EXPIRES");
+        if let Effect::Status { at, .. } = &mut permit.effects[0] {
+            *at = Some(datetime!(2028-01-04 23:59:59 +3));
+        }
+        let rule = self::rule((FactKind::PermitExpiry, "EXPIRES"), FactKind::FinalExit, Term::Days(0), None, true);
+        assert_eq!(clocks(&[permit], rule)[0].due_at, datetime!(2028-01-04 23:59:59 +3));
     }
 
     #[test]

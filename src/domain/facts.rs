@@ -56,6 +56,13 @@ text_enum! {
     }
 }
 
+impl FactKind {
+    /// Whether it is about a day that is still to come when it is told.
+    pub(super) fn lies_ahead(self) -> bool {
+        matches!(self, Self::PermitExpiry | Self::LeaveReturn)
+    }
+}
+
 text_enum! {
     /// Where the placement is.
     Stage {

@@ -12,7 +12,7 @@ use crate::{
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use time::{Date, OffsetDateTime, macros::format_description};
+use time::{Date, OffsetDateTime, UtcOffset, macros::format_description};
 use uuid::Uuid;
 
 /// Placements opened at a time.
@@ -34,6 +34,15 @@ enum Whom<'g> {
     Quota(&'g Quota),
     /// Placements of which the same is said at each of these pointers.
     Named(Vec<(&'g str, String)>),
+}
+
+impl Limit<'_> {
+    /// From its first day until its last has ended, in a zone.
+    fn period(&self, zone: UtcOffset) -> (OffsetDateTime, OffsetDateTime) {
+        // The last day of the calendar has none after it, and no contract.
+        let after = self.to.next_day().unwrap_or(self.to);
+        (self.from.midnight().assume_offset(zone), after.midnight().assume_offset(zone))
+    }
 }
 
 impl Whom<'_> {
@@ -120,9 +129,7 @@ fn limit<'g>(told: &'g Limits, data: &Value) -> Option<Limit<'g>> {
 
 async fn beyond_limit(gateway: &Gateway, partner: &Party, limit: &Limit<'_>) -> Result<Vec<Uuid>, StoreFault> {
     let pool = &gateway.journal.channel;
-    let from = limit.from.midnight().assume_offset(partner.zone);
-    // The last day of the calendar has none after it, and no contract.
-    let until = limit.to.next_day().unwrap_or(limit.to).midnight().assume_utc();
+    let (from, until) = limit.period(partner.zone);
     let mut placements = clocks::endorsed(pool, partner.code(), from, until).await?;
     if limit.count == 0 && (from..until).contains(&gateway.now()) {
         // Whoever may not have another is seen before the contract is endorsed.
@@ -164,4 +171,19 @@ async fn said_of(gateway: &Gateway, placements: &[(Uuid, OffsetDateTime)]) -> Re
         }
     }
     Ok(said.into_iter().map(|(id, data)| (id, Value::Object(data))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::{date, datetime, offset};
+
+    #[test]
+    fn a_limit_ends_with_its_last_day_in_the_partners_zone() {
+        let limit =
+            |to| Limit { exception: QUOTA, from: date!(2027 - 01 - 01), to, count: 0, whom: Whom::Named(vec![]) };
+        let (from, until) = limit(date!(2027 - 01 - 31)).period(offset!(+8));
+        assert_eq!((from, until), (datetime!(2027-01-01 00:00 +8), datetime!(2027-02-01 00:00 +8)));
+        assert!(limit(Date::MAX).period(offset!(-11)).1 > datetime!(9999-12-30 00:00 UTC));
+    }
 }
