@@ -288,13 +288,11 @@ fn people(groups: &[Group]) -> Vec<(Vec<usize>, bool)> {
             sets.join(*one, list[0]);
         }
     }
-    let between = |n: usize| {
-        let people: BTreeSet<&Token> = (0..groups.len())
-            .filter(|m| own(*m).any(|token| groups[n].worker.contains(token)))
-            .filter_map(|m| of[m])
-            .collect();
-        of[n].is_none() && !people.is_empty()
-    };
+    let mut known: BTreeSet<&Token> = BTreeSet::new();
+    for n in (0..groups.len()).filter(|n| of[*n].is_some()) {
+        known.extend(own(n));
+    }
+    let between = |n: usize| of[n].is_none() && groups[n].worker.iter().any(|token| known.contains(token));
     let is_contested = |list: &Vec<usize>| list.iter().any(|n| groups[*n].worker.iter().any(contested) || between(*n));
     sets.lists()
         .into_iter()

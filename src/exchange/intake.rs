@@ -8,11 +8,13 @@ use super::{
     caller::{Caller, barred_problem},
     judgement::{Court, Judgement},
     lateness, own,
+    view::View,
 };
 use crate::{
     domain::{
         calendars::HijriDate,
         facts::{Effect, Link},
+        fold::State,
         identifiers::ascii_digits,
         names,
     },
@@ -31,6 +33,7 @@ use crate::{
     },
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
@@ -96,6 +99,11 @@ pub async fn take(
                 // The id of the message is the error id of its answer.
                 tracing::info!(error_id = %receipt.message, outcome = outcome.as_str(), "a message was not applied");
             }
+            let state = match state {
+                Some(state) if caller.is_home() => Some(state),
+                Some(_) => known_to(gateway, caller, pairwise.as_deref()).await,
+                None => None,
+            };
             let actions = match &state {
                 Some(state) => actions::usual(gateway, state, &caller.client().authorities, caller.is_home()),
                 None => Vec::new(),
@@ -113,6 +121,11 @@ pub async fn take(
         Answer::Replayed => Err(Box::new(gateway.problem(ProblemKind::ReplayedNonce))),
         Answer::Barred(standing) => Err(Box::new(barred_problem(gateway, standing))),
     }
+}
+
+/// What a partner knows itself of what it speaks of: advice from anything else would tell it the rest. Without it there is none.
+async fn known_to(gateway: &Gateway, caller: &Caller, id: Option<&str>) -> Option<Arc<State>> {
+    View::of(gateway, caller).state(id?).await.ok().map(Arc::new)
 }
 
 /// What is said of the id of a message that came with other content before.

@@ -18,7 +18,12 @@ use super::{
     mailbox,
 };
 use crate::{
-    domain::{facts::Assertion, identifiers::is_pairwise_id, standing::Standing},
+    domain::{
+        facts::Assertion,
+        fold::{FoldRules, State, fold},
+        identifiers::is_pairwise_id,
+        standing::Standing,
+    },
     message::{
         event::Attributes,
         problem::{Problem, ProblemKind},
@@ -138,6 +143,20 @@ impl<'g> View<'g> {
         let listed: Vec<Value> = members.into_iter().map(|step| self.step(step, &heard)).collect();
         self.disclose(&[placement.place.id], &["timeline"]).await?;
         Ok(json!({"id": placement.place.pairwise, "steps": listed}))
+    }
+
+    /// The state of a placement as the party knows it; of anything else it knows no state.
+    ///
+    /// # Errors
+    /// `service-unavailable`.
+    pub(super) async fn state(&self, id: &str) -> Outcome<State> {
+        let found = views::find(&self.gateway.journal.channel, &self.reader, id).await;
+        let Some(place) = found.map_err(|fault| self.away(&fault))? else {
+            return Ok(fold(&[], &FoldRules::default()));
+        };
+        let steps = self.steps(&[place.id]).await?;
+        let heard = self.heard(&steps).await?;
+        Ok(self.placement_of(place, &steps, &heard).known.state)
     }
 
     async fn find(&self, id: &str) -> Outcome<Place> {

@@ -135,6 +135,29 @@ async fn an_answer_tells_a_partner_nothing_of_a_case_that_is_known_at_home_only(
 }
 
 #[tokio::test]
+async fn an_answer_tells_a_partner_nothing_of_where_somebody_is_of_whom_it_is_not_told() {
+    let mut gateway = TestGateway::start().await;
+    let [kp2mi, mission, imi, my] =
+        ["kp2mi-system", "mission-system", "imi-system", "my-gateway"].map(|client| gateway.system(client));
+    kp2mi.send(&event("placement.nominated.v1", "KP2MI", |_| ())).await.unwrap();
+    let before = my.send(&event("movement.arrived.v1", "P-IMM", |_| ())).await.unwrap();
+    assert_ne!(before.body["actions"], json!([]), "{}", before.body);
+    let shelter = event("welfare.assessed.v1", "MISSION", |_| ());
+    assert_eq!(mission.send(&shelter).await.unwrap().body["outcome"], "applied");
+    // She went home from the shelter: the partner is not told.
+    let returned = event("return.recorded.v1", "IMI-ID", |e| {
+        let passport = event("movement.arrived.v1", "P-IMM", |_| ())["data"]["travelDocument"].clone();
+        e["data"]["travelDocument"] = passport;
+    });
+    assert_eq!(imi.send(&returned).await.unwrap().body["outcome"], "applied");
+    let stages = rows(&gateway).await;
+    assert!(stages.iter().any(|(_, stage, welfare)| stage == "RETURNED_HOME" && welfare == "IN_SHELTER"), "{stages:?}");
+    let after = my.send(&event("movement.arrived.v1", "P-IMM", |_| ())).await.unwrap();
+    assert_eq!(before.body["actions"], after.body["actions"]);
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
 async fn a_withdrawal_in_the_name_of_another_authority_withdraws_nothing() {
     let mut gateway = TestGateway::start().await;
     let (kp2mi, mission) = (gateway.system("kp2mi-system"), gateway.system("mission-system"));

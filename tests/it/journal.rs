@@ -348,3 +348,72 @@ async fn withdrawals_that_come_before_their_message_withdraw_it_when_it_comes() 
     assert_eq!(facts, 5, "each stands with the placement that it is about");
     assert_eq!(verify_all(&databases).await, 5);
 }
+
+/// Two workers flee one house: the case is one, they are two.
+#[tokio::test]
+async fn two_people_of_one_case_are_stored_together() {
+    let databases = Databases::fresh().await;
+    let journal = journal(&databases);
+    let about = |n: u8| {
+        let mut one = intent("xa", &format!("m-{n}"), &[n]);
+        let case = Some([9; 16]);
+        one.effects = vec![Effect::Status { kind: FactKind::Case, value: "OPEN".into(), at: None, owner: true, case }];
+        one.links.as_mut().unwrap().links =
+            vec![names(Reach::Worker, [n; 16]), names(Reach::Person, [n + 100; 16]), names(Reach::Case, [9; 16])];
+        one
+    };
+    let answers = journal.store(&[about(1), about(2)]).await.unwrap();
+    assert!(answers.iter().all(|one| matches!(one, Answer::Stored { outcome: Outcome::Applied, .. })), "{answers:?}");
+    assert_eq!(stage(&databases).await.len(), 2);
+}
+
+/// One transaction makes one person of two dossiers while another waits for the lock of the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_merged_while_a_message_waited_counts_with_it() {
+    let databases = Databases::fresh().await;
+    let journal = Arc::new(journal(&databases));
+    let message = |n: u8, kind, value: &str, tokens: &[[u8; 16]]| {
+        let mut one = intent("xa", &format!("m-{n}"), &[n]);
+        one.effects = vec![status(kind, value)];
+        let links = one.links.as_mut().unwrap();
+        links.links = tokens.iter().map(|token| names(Reach::Worker, *token)).collect();
+        links.identifies = n == 1;
+        one
+    };
+    journal.store(&[message(1, FactKind::Registered, "REGISTERED", &[[1; 16]])]).await.unwrap();
+    journal.store(&[message(2, FactKind::Permit, "ISSUED", &[[2; 16]])]).await.unwrap();
+    // The one that stays is the one with the smaller id.
+    let stays: Vec<u8> =
+        sqlx::query_scalar("select token from link_keys where token = any($1) order by dossier limit 1")
+            .bind([vec![1_u8; 16], vec![2_u8; 16]])
+            .fetch_one(&databases.owner)
+            .await
+            .unwrap();
+    let stays: [u8; 16] = stays.try_into().unwrap();
+    let waiting = async |count: i64| {
+        let rows =
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        while sqlx::query_scalar::<_, i64>(rows).fetch_one(&databases.owner).await.unwrap() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut holds = databases.owner.begin().await.unwrap();
+    sqlx::query("select id from dossiers order by id for update").fetch_all(&mut *holds).await.unwrap();
+    let store = |one: onechannel::store::journal::Intent| {
+        let journal = journal.clone();
+        tokio::spawn(async move { journal.store(&[one]).await.map(|_| ()) })
+    };
+    let joins = store(message(3, FactKind::Visa, "ISSUED", &[[1; 16], [2; 16]]));
+    waiting(1).await;
+    let waits = store(message(4, FactKind::Entry, "ARRIVED", &[stays]));
+    waiting(2).await;
+    holds.commit().await.unwrap();
+    joins.await.unwrap().unwrap();
+    waits.await.unwrap().unwrap();
+    assert_eq!(stage(&databases).await, [("IN_SERVICE".to_owned(), false)]);
+    let lost: i64 = sqlx::query_scalar("select count(*) from messages where subject is null")
+        .fetch_one(&databases.owner)
+        .await
+        .unwrap();
+    assert_eq!(lost, 0);
+}

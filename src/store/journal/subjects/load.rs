@@ -89,9 +89,10 @@ impl Subjects {
         let by_pairwise = self.by_pairwise.values().map(|(dossier, ..)| dossier);
         let mut wanted: BTreeSet<Uuid> =
             self.by_token.values().chain(self.by_tag.values()).chain(by_pairwise).copied().collect();
-        let mut locked = BTreeSet::new();
-        while wanted.len() > locked.len() {
-            let ids: Vec<Uuid> = wanted.difference(&locked).copied().collect();
+        // What was merged into one of them while this waited for its lock is seen by the next look only.
+        while !wanted.is_empty() {
+            let locked = self.by_id.len();
+            let ids: Vec<Uuid> = wanted.iter().copied().collect();
             let rows = sqlx::query!(
                 "select id, kind, merged_into, opened_at from dossiers where id = any($1) or merged_into = any($1)
                  order by id for update",
@@ -120,7 +121,9 @@ impl Subjects {
                 };
                 self.by_id.insert(row.id, dossier);
             }
-            locked.extend(ids);
+            if self.by_id.len() == locked && wanted.iter().all(|id| ids.contains(id)) {
+                break;
+            }
         }
         let ids: Vec<Uuid> = self.by_id.keys().copied().collect();
         if ids.is_empty() {

@@ -7,7 +7,7 @@ use crate::{
     store::StoreFault,
 };
 use sqlx::PgConnection;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -269,13 +269,16 @@ async fn write_cases(
     folded: &[(&Subject, &Arc<State>)],
     now: OffsetDateTime,
 ) -> Result<(), StoreFault> {
-    let rows: Vec<(Vec<u8>, Uuid, String)> = folded
-        .iter()
-        .flat_map(|(one, state)| {
-            let status = |tag: &[u8; 16]| state.case_status(tag).map(|status| status.to_string());
-            state.cases.keys().filter_map(move |tag| Some((tag.to_vec(), one.id, status(tag)?)))
-        })
-        .collect();
+    // One about several people stands with the first of them.
+    let mut cases: BTreeMap<&[u8; 16], (Uuid, String)> = BTreeMap::new();
+    for (one, state) in folded {
+        for (tag, status) in state.cases.keys().filter_map(|tag| Some((tag, state.case_status(tag)?))) {
+            let stands = (one.id, status.to_string());
+            cases.entry(tag).and_modify(|known| *known = known.clone().min(stands.clone())).or_insert(stands);
+        }
+    }
+    let rows: Vec<(Vec<u8>, Uuid, String)> =
+        cases.into_iter().map(|(tag, (subject, status))| (tag.to_vec(), subject, status)).collect();
     let tags: Vec<Vec<u8>> = rows.iter().map(|row| row.0.clone()).collect();
     let old: Vec<Uuid> = folded.iter().filter(|(one, _)| !one.is_new).map(|(one, _)| one.id).collect();
     if !old.is_empty() {
