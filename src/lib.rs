@@ -36,7 +36,7 @@
 //! | [`words`] | sentences in four languages |
 //! | [`message`] | CloudEvents' attributes, strict JSON, problems |
 //! | [`vault`] | sealing, blind tokens, commitments; no SQL |
-//! | [`schema`] | `schemas/` compiled: catalogue, validators, field table |
+//! | [`schema`] | `schemas/` compiled: catalogue, validators, field table, the OpenAPI document |
 //! | [`partner`] | profiles, mappings, release, rule packs, calendars: the folder `partners/` |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`access`] | officers and the purposes they may state |

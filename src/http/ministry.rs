@@ -1,9 +1,12 @@
 //! The ministry port, `/api/v1`: officers' questions, with a bearer token and a stated purpose (`X-Purpose`, or `purpose` in
 //! the query). No identifier of a person ever stands in a URL: searching is a POST.
 //!
-//! Refuses: 401 without a good token, 403 without a purpose that is the officer's to state, 404, 400, 503.
+//! `/openapi.json` beside it asks for nothing. Refuses: 401 without a good token, 403 without a purpose that is the officer's to state, 404, 400, 503.
 
-use super::answer::{Refusal, json};
+use super::{
+    answer::{Refusal, json},
+    openapi,
+};
 use crate::{
     access::Issuer,
     domain::facts::{Stage, Stay, Welfare},
@@ -47,6 +50,7 @@ pub fn router(ministry: Arc<Ministry>) -> Router {
         .route("/api/v1/held", get(held))
         .route("/api/v1/exceptions", get(exceptions))
         .route("/api/v1/decisions", post(decide_on))
+        .route("/openapi.json", get(openapi::read(&ministry.gateway)))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(64 << 10))

@@ -11,6 +11,7 @@ pub mod listener;
 mod mailbox;
 mod messages;
 pub mod ministry;
+mod openapi;
 mod placements;
 mod signed;
 pub(crate) mod token;
@@ -88,6 +89,7 @@ pub fn router(port: Arc<Port>) -> Router {
         .route("/oauth2/token", post(token::issue))
         .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
         .route("/.well-known/jwks.json", get(discovery::jwks))
+        .route("/openapi.json", get(openapi::read(&port.gateway)))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::disable())

@@ -5,7 +5,7 @@
 
 use super::{
     Shared,
-    answer::{Refusal, json},
+    answer::{Refusal, entity_tag, tagged},
     signed::Signed,
 };
 use crate::{
@@ -14,12 +14,12 @@ use crate::{
         view::{PURPOSE, View},
     },
     message::problem::ProblemKind,
-    trust::digest,
 };
 use axum::{
+    body::Bytes,
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
 };
 use serde::Deserialize;
 use serde_json::{Value, json as object};
@@ -46,7 +46,7 @@ pub(super) async fn list(
     let limit = page.limit.unwrap_or(100).clamp(1, 100);
     let after = page.after.as_deref().filter(|text| !text.is_empty());
     let (placements, next) = view.list(after, limit).await?;
-    let mut answer = tagged(&request.headers, &object!({"placements": placements, "next": next}));
+    let mut answer = revalidated(&request.headers, &object!({"placements": placements, "next": next}));
     let link = next.and_then(|next| {
         HeaderValue::from_str(&format!("</v1/placements?limit={limit}&after={next}>; rel=\"next\"")).ok()
     });
@@ -64,7 +64,7 @@ pub(super) async fn one(
 ) -> Result<Response, Refusal> {
     let view = view(&port.gateway, &request).await?;
     parameters.map_err(|_| malformed(&port.gateway, "no parameter"))?;
-    Ok(tagged(&request.headers, &view.placement(&id).await?))
+    Ok(revalidated(&request.headers, &view.placement(&id).await?))
 }
 
 pub(super) async fn timeline(
@@ -75,7 +75,7 @@ pub(super) async fn timeline(
 ) -> Result<Response, Refusal> {
     let view = view(&port.gateway, &request).await?;
     parameters.map_err(|_| malformed(&port.gateway, "no parameter"))?;
-    Ok(tagged(&request.headers, &view.timeline(&id).await?))
+    Ok(revalidated(&request.headers, &view.timeline(&id).await?))
 }
 
 async fn view<'g>(gateway: &'g Gateway, request: &Signed) -> Result<View<'g>, Refusal> {
@@ -88,19 +88,9 @@ fn malformed(gateway: &Gateway, expected: &str) -> Refusal {
     gateway.problem(ProblemKind::MalformedRequest).because("parameters").extra("expected", expected).into()
 }
 
-/// The answer under its entity tag, or 304 where the caller has it (RFC 9110 §13.1.2).
-fn tagged(headers: &HeaderMap, body: &Value) -> Response {
-    let tag = format!("\"{}\"", digest::content_digest(body.to_string().as_bytes()));
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let mut known = known.flat_map(|list| list.split(',')).map(|one| one.trim().trim_start_matches("W/"));
-    let mut answer = match known.any(|one| one == tag || one == "*") {
-        true => StatusCode::NOT_MODIFIED.into_response(),
-        false => json(StatusCode::OK, body),
-    };
-    let fields = answer.headers_mut();
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        fields.insert(header::ETAG, tag);
-    }
-    answer
+/// Never kept without asking: what a party may see changes.
+fn revalidated(asked: &HeaderMap, body: &Value) -> Response {
+    let body = Bytes::from(body.to_string());
+    let tag = entity_tag(&body);
+    tagged(asked, body, &tag, "private, no-cache")
 }

@@ -6,12 +6,13 @@
 pub mod catalogue;
 pub mod fields;
 mod identifiers;
+mod openapi;
 mod violations;
 pub mod wire;
 
 use crate::{
     domain::{calendars::HijriDate, facts::FactKind},
-    message::{event, problem::Fault},
+    message::{event, problem::Fault, strict_json},
     vault::sha256,
 };
 use catalogue::{
@@ -69,6 +70,7 @@ pub struct Schemas {
     envelope: Validator,
     fields: BTreeMap<String, Field>,
     identifiers: IdentifierRules,
+    openapi: Value,
 }
 
 impl Schemas {
@@ -137,8 +139,23 @@ impl Schemas {
         }
         let identifiers = IdentifierRules::load(folder, &fields).map_err(|found| faults.extend(found)).ok();
         let digest = digest(folder, &files).map_err(one)?;
-        match (envelope, identifiers) {
-            (Ok(envelope), Some(identifiers)) if faults.is_empty() => Ok(Self {
+        let parts = openapi::Parts {
+            schemas: &by_file
+                .iter()
+                .filter_map(|(file, id)| {
+                    Some((file.strip_prefix(folder).ok()?.to_str()?.to_owned(), by_id.get(id)?.clone()))
+                })
+                .collect(),
+            messages: sorted(messages.values().map(|(message, _)| message)),
+            purposes: &purposes.purpose,
+        };
+        let file = folder.join("openapi.json");
+        let openapi = read_json(&file)
+            .and_then(|document| parts.put_into(document).map_err(|fault| SchemaFault::of(&file, fault)))
+            .map_err(|fault| faults.push(fault))
+            .ok();
+        match (envelope, identifiers, openapi) {
+            (Ok(envelope), Some(identifiers), Some(openapi)) if faults.is_empty() => Ok(Self {
                 links: catalogue.link,
                 mentions: catalogue.mention,
                 case_kind: catalogue.case.kind,
@@ -152,9 +169,10 @@ impl Schemas {
                 envelope,
                 fields,
                 identifiers,
+                openapi,
             }),
-            (Ok(_), _) => Err(faults),
-            (Err(fault), _) => {
+            (Ok(_), ..) => Err(faults),
+            (Err(fault), ..) => {
                 faults.push(fault);
                 Err(faults)
             }
@@ -242,6 +260,11 @@ impl Schemas {
         self.identifiers.judge(data, &self.fields_in(data))
     }
 
+    /// The OpenAPI document of the gateway at `address`, with every schema of the folder inside.
+    pub fn openapi(&self, address: &str) -> Value {
+        openapi::at(&self.openapi, address)
+    }
+
     /// Links of messages about `about`.
     pub fn links_of(&self, about: About) -> impl Iterator<Item = &Link> {
         self.links.iter().filter(move |link| link.about == about)
@@ -267,12 +290,23 @@ fn read_toml<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, SchemaFau
     toml::from_str(&text).map_err(|fault| SchemaFault::of(file, fault))
 }
 
-fn read_schema(file: &Path) -> Result<(String, Value), SchemaFault> {
+fn read_json(file: &Path) -> Result<Value, SchemaFault> {
     let bytes = fs::read(file).map_err(|fault| SchemaFault::of(file, fault))?;
-    let schema = crate::message::strict_json::parse(&bytes).map_err(|fault| SchemaFault::of(file, fault))?;
+    strict_json::parse(&bytes).map_err(|fault| SchemaFault::of(file, fault))
+}
+
+fn read_schema(file: &Path) -> Result<(String, Value), SchemaFault> {
+    let schema = read_json(file)?;
     let id =
         schema.get("$id").and_then(Value::as_str).ok_or_else(|| SchemaFault::of(file, "$id is missing"))?.to_owned();
     Ok((id, schema))
+}
+
+/// Message types in the order of their names.
+fn sorted<'m>(messages: impl Iterator<Item = &'m MessageType>) -> Vec<&'m MessageType> {
+    let mut sorted: Vec<&MessageType> = messages.collect();
+    sorted.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    sorted
 }
 
 /// All files below a folder, in the order of their names.

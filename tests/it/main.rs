@@ -18,6 +18,7 @@ mod keys;
 mod kit;
 mod lifecycle;
 mod ministry;
+mod openapi;
 mod outbound;
 mod postgres;
 mod purposes;
