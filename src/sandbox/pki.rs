@@ -151,7 +151,8 @@ pub fn open(folder: &Path) -> Result<Pki, PkiFault> {
 pub fn open_or_make(folder: &Path, partners: &Path, now: OffsetDateTime) -> Result<Pki, PkiFault> {
     // Both mocks may start at the same moment: one makes the credentials, the other waits for them.
     let lock = folder.join(".lock");
-    let locked = fs::File::create(&lock).and_then(|file| file.lock().map(|()| file));
+    let file = fs::create_dir_all(folder).and_then(|()| fs::File::create(&lock));
+    let locked = file.and_then(|file| file.lock().map(|()| file));
     let _locked = locked.map_err(|fault| PkiFault::File(lock, fault))?;
     if !folder.join("pki/gateway-ca.pem").is_file() {
         return make(folder, partners, now);

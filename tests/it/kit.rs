@@ -757,7 +757,7 @@ fn two_mocks_that_start_at_once_have_the_same_credentials() {
     let (partners, folder) = (Folder::with(&["id", "my"]), Folder::new());
     let made: Vec<String> = std::thread::scope(|scope| {
         let open = || {
-            let pki = pki::open_or_make(&folder.0, &partners.0, SystemClock.now()).unwrap();
+            let pki = pki::open_or_make(&folder.0.join("not/yet/there"), &partners.0, SystemClock.now()).unwrap();
             std::fs::read_to_string(pki.ca).unwrap()
         };
         let both = [scope.spawn(open), scope.spawn(open)];
