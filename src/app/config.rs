@@ -162,7 +162,8 @@ impl Config {
     /// # Errors
     /// A sentence that names file, line and key.
     pub fn read(file: &Path) -> Result<Self, String> {
-        let text = fs::read_to_string(file).map_err(|fault| format!("{}: {fault}", file.display()))?;
+        let unread = |fault| format!("cannot read {}: {fault} (--config names the file)", file.display());
+        let text = fs::read_to_string(file).map_err(unread)?;
         let mut config: Self = toml::from_str(&text).map_err(|fault| format!("{}: {fault}", file.display()))?;
         let base = file.parent().unwrap_or(Path::new(".")).to_owned();
         let Tls { chain, key, client_chain, client_key } = &mut config.tls;

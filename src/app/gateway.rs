@@ -3,7 +3,7 @@
 use super::{
     anchors,
     config::{Config, hex_key},
-    loops,
+    loops, preflight,
     system::{SystemClock, SystemRandom},
 };
 use crate::{
@@ -44,10 +44,6 @@ impl StartFaults {
     fn of(fault: impl Display) -> Self {
         Self(vec![fault.to_string()])
     }
-
-    fn all<F: Display>(faults: &[F]) -> Self {
-        Self(faults.iter().map(ToString::to_string).collect())
-    }
 }
 
 /// A gateway that runs until it is stopped.
@@ -71,25 +67,22 @@ impl Running {
 /// # Errors
 /// [`StartFaults`].
 pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
-    let schemas = Schemas::load(&config.schemas).map_err(|faults| StartFaults::all(&faults))?;
-    let parties = Parties::load(&config.partners).map_err(|faults| StartFaults::all(&faults))?;
-    let strangers: Vec<_> = parties.all().flat_map(|party| party.rules.strangers(&schemas)).collect();
-    if !strangers.is_empty() {
-        return Err(StartFaults::all(&strangers));
-    }
-    let (mut formats, mut wrong) = (HashMap::new(), Vec::new());
+    let mut wrong = preflight::files(config);
+    let schemas = sound(Schemas::load(&config.schemas), &mut wrong);
+    let parties = sound(Parties::load(&config.partners), &mut wrong);
+    let (Some(schemas), Some(parties)) = (schemas, parties) else { return Err(StartFaults(wrong)) };
+    wrong.extend(preflight::parties(config, &parties));
+    wrong.extend(parties.all().flat_map(|party| party.rules.strangers(&schemas)).map(|fault| fault.to_string()));
+    let mut formats = HashMap::new();
     for party in parties.all() {
-        match Formats::load(party, &schemas) {
-            Ok(found) => drop(formats.insert(party.code().to_owned(), found)),
-            Err(faults) => wrong.extend(faults),
-        }
-    }
-    if !wrong.is_empty() {
-        return Err(StartFaults::all(&wrong));
+        let found = sound(Formats::load(party, &schemas), &mut wrong);
+        formats.extend(found.map(|found| (party.code().to_owned(), found)));
     }
     let environment = &parties.home.profile.environment;
-    if let Some(other) = parties.partners.values().find(|party| party.profile.environment != *environment) {
-        return Err(StartFaults::of(format!("{} is not of the environment {environment}", other.code())));
+    let others = parties.partners.values().filter(|party| party.profile.environment != *environment);
+    wrong.extend(others.map(|other| format!("{} is not of the environment {environment}", other.code())));
+    if !wrong.is_empty() {
+        return Err(StartFaults(wrong));
     }
     let origin = format!("{}/{environment}", config.log_name);
     let witness = Cosigner::new(&format!("{origin}/witness"), ledger_key(config, "witness")?);
@@ -132,6 +125,11 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         journal,
         policies: policies.into_iter().map(|(corridor, (_, digest))| (corridor, digest)).collect(),
     }))
+}
+
+/// What was read, its faults noted.
+fn sound<T, F: Display>(read: Result<T, Vec<F>>, wrong: &mut Vec<String>) -> Option<T> {
+    read.map_err(|faults| wrong.extend(faults.iter().map(ToString::to_string))).ok()
 }
 
 /// Starts every port and loop.

@@ -5,4 +5,5 @@ pub mod command;
 pub mod config;
 pub mod gateway;
 mod loops;
+mod preflight;
 pub mod system;

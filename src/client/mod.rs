@@ -100,6 +100,9 @@ impl PartyClient {
         if let Some(oauth) = outbound.oauth.as_ref().filter(|oauth| oauth.kid != own.signing.kid()) {
             return Err(format!("outbound.oauth.kid is {}, but our key is {}", oauth.kid, own.signing.kid()));
         }
+        if !base.starts_with("https://") {
+            return Err("its address must begin with https://".to_owned());
+        }
         let hybrid_only = profile.trust.hybrid_key_exchange_only;
         let exchange = if hybrid_only { KeyExchange::HybridOnly } else { KeyExchange::PreferHybrid };
         let tls = tls::client_config(roots, own.chain, own.key, own.clock.clone(), exchange);

@@ -87,8 +87,11 @@ struct Asking {
     parameters: Parameters,
 }
 
-/// What is left of the parameters of a request.
-struct Parameters(HashMap<String, String>);
+/// The parameters of a request: what is left of them, and the names for which the route asked.
+struct Parameters {
+    left: HashMap<String, String>,
+    known: Vec<&'static str>,
+}
 
 impl FromRequestParts<Arc<Ministry>> for Asking {
     type Rejection = Refusal;
@@ -111,7 +114,7 @@ impl FromRequestParts<Arc<Ministry>> for Asking {
         let purpose = text("x-purpose").or(parameters.remove("purpose"));
         let case_number = text("x-case-number").or(parameters.remove("case_number"));
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        Ok(Self { officer, purpose, case_number, query, parameters: Parameters(parameters) })
+        Ok(Self { officer, purpose, case_number, query, parameters: Parameters::new(parameters) })
     }
 }
 
@@ -123,6 +126,10 @@ impl Asking {
 }
 
 impl Parameters {
+    fn new(left: HashMap<String, String>) -> Self {
+        Self { left, known: Vec::new() }
+    }
+
     /// The members of a JSON object; `None` for anything else.
     fn of(object: &Value) -> Option<Self> {
         let text = |value: &Value| match value {
@@ -131,47 +138,60 @@ impl Parameters {
             _ => None,
         };
         let members = object.as_object()?.iter();
-        members.map(|(name, value)| Some((name.clone(), text(value)?))).collect::<Option<_>>().map(Self)
+        members.map(|(name, value)| Some((name.clone(), text(value)?))).collect::<Option<_>>().map(Self::new)
     }
 
     /// Takes a parameter; what is left in the end is unknown and refused.
-    fn take<T: std::str::FromStr>(&mut self, gateway: &Gateway, name: &str) -> Result<Option<T>, Refusal> {
-        let Some(text) = self.0.remove(name) else { return Ok(None) };
-        let refuse = || {
-            Refusal::from(gateway.problem(ProblemKind::MalformedRequest).because("parameter").extra("parameter", name))
-        };
-        text.parse().map(Some).map_err(|_| refuse())
+    fn take<T: std::str::FromStr>(
+        &mut self,
+        gateway: &Gateway,
+        name: &'static str,
+        expected: &str,
+    ) -> Result<Option<T>, Refusal> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| not_so(gateway, "parameter", name, expected))
+    }
+
+    fn text(&mut self, name: &'static str) -> Option<String> {
+        self.known.push(name);
+        self.left.remove(name)
     }
 
     /// A parameter that is one of a few words.
-    fn word(&mut self, gateway: &Gateway, name: &str, words: &[&str]) -> Result<Option<String>, Refusal> {
-        let Some(text) = self.take::<String>(gateway, name)? else { return Ok(None) };
+    fn word(&mut self, gateway: &Gateway, name: &'static str, words: &[&str]) -> Result<Option<String>, Refusal> {
+        let Some(text) = self.text(name) else { return Ok(None) };
         if words.contains(&text.as_str()) {
             return Ok(Some(text));
         }
-        let problem = gateway.problem(ProblemKind::MalformedRequest).because("parameter").extra("parameter", name);
-        Err(problem.extra("expected", words.join(", ")).into())
+        Err(not_so(gateway, "parameter", name, &words.join(", ")))
     }
 
-    fn instant(&mut self, gateway: &Gateway, name: &str) -> Result<Option<OffsetDateTime>, Refusal> {
-        let Some(text) = self.take::<String>(gateway, name)? else { return Ok(None) };
-        let refuse = || {
-            Refusal::from(gateway.problem(ProblemKind::MalformedRequest).because("instant").extra("parameter", name))
-        };
+    fn instant(&mut self, gateway: &Gateway, name: &'static str) -> Result<Option<OffsetDateTime>, Refusal> {
+        let Some(text) = self.text(name) else { return Ok(None) };
         // A plus sign that was not escaped arrives as a space.
-        OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339).map(Some).map_err(|_| refuse())
+        let instant = OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339);
+        instant.map(Some).map_err(|_| not_so(gateway, "instant", name, INSTANT))
     }
 
     fn done(&self, gateway: &Gateway) -> Result<(), Refusal> {
-        match self.0.keys().min() {
+        match self.left.keys().min() {
             None => Ok(()),
-            Some(name) => Err(gateway
-                .problem(ProblemKind::MalformedRequest)
-                .because("unknown-parameter")
-                .extra("parameter", name.as_str())
-                .into()),
+            Some(name) => Err(not_so(gateway, "unknown-parameter", name, &self.known.join(", "))),
         }
     }
+}
+
+/// How an instant is written.
+const INSTANT: &str = "an instant like 2026-08-17T09:00:00+07:00";
+/// How `limit` is written.
+const LIMIT: &str = "a whole number of 1 to 1000";
+/// How `after` is written.
+const NEXT: &str = "next of an earlier answer";
+
+/// A parameter that is not what it should be.
+fn not_so(gateway: &Gateway, reason: &str, name: &str, expected: &str) -> Refusal {
+    let problem = gateway.problem(ProblemKind::MalformedRequest).because(reason).extra("parameter", name);
+    problem.extra("expected", expected).into()
 }
 
 fn words<T: Copy>(all: &[T], text: fn(T) -> &'static str) -> Vec<&'static str> {
@@ -185,7 +205,7 @@ fn limit(asked: Option<i64>) -> i64 {
 /// The filters of a list and of a search. None of them names a person, so that they may stand in a URL.
 fn filter(gateway: &Gateway, parameters: &mut Parameters) -> Result<Filter, Refusal> {
     let corridors: Vec<&str> = gateway.parties.partners.keys().map(String::as_str).collect();
-    let silent_days = parameters.take::<u16>(gateway, "silent_days")?;
+    let silent_days = parameters.take::<u16>(gateway, "silent_days", "a whole number of days")?;
     Ok(Filter {
         corridor: parameters.word(gateway, "corridor", &corridors)?,
         stage: parameters.word(gateway, "stage", &words(Stage::ALL, Stage::as_str))?,
@@ -202,9 +222,9 @@ async fn list(State(ministry): Shared, mut asking: Asking) -> Result<Response, R
     let gateway = &ministry.gateway;
     let query = asking.query.clone();
     let parameters = &mut asking.parameters;
-    let after = parameters.take(gateway, "after")?;
+    let after = parameters.take(gateway, "after", NEXT)?;
     let filter = Filter { after, ..filter(gateway, parameters)? };
-    let limit = limit(parameters.take(gateway, "limit")?);
+    let limit = limit(parameters.take(gateway, "limit", LIMIT)?);
     parameters.done(gateway)?;
     let (placements, next) = asking.inquiry(gateway)?.list(filter, limit).await?;
     let mut answer = json(StatusCode::OK, &object!({"placements": placements, "next": next}));
@@ -232,7 +252,7 @@ async fn search(State(ministry): Shared, asking: Asking, body: Bytes) -> Result<
     let malformed = || Refusal::from(gateway.problem(ProblemKind::MalformedRequest).because("filters"));
     let filters = body.as_object_mut().and_then(|members| members.remove("filters"));
     let filters = filters.map(|filters| Parameters::of(&filters).ok_or_else(malformed)).transpose()?;
-    let mut filters = filters.unwrap_or(Parameters(HashMap::new()));
+    let mut filters = filters.unwrap_or_else(|| Parameters::new(HashMap::new()));
     let filter = filter(gateway, &mut filters)?;
     filters.done(gateway)?;
     let placements = asking.inquiry(gateway)?.search(&body, filter).await?;
@@ -242,6 +262,9 @@ async fn search(State(ministry): Shared, asking: Asking, body: Bytes) -> Result<
 async fn placement(State(ministry): Shared, Path(id): Path<String>, mut asking: Asking) -> Result<Response, Refusal> {
     let gateway = &ministry.gateway;
     let as_known_at = asking.parameters.instant(gateway, "as_known_at")?;
+    if as_known_at.is_some_and(|instant| instant > gateway.now()) {
+        return Err(not_so(gateway, "instant", "as_known_at", "an instant that is not to come"));
+    }
     asking.parameters.done(gateway)?;
     Ok(json(StatusCode::OK, &asking.inquiry(gateway)?.placement(&id, as_known_at).await?))
 }
@@ -258,8 +281,8 @@ async fn stats(State(ministry): Shared, asking: Asking) -> Result<Response, Refu
 
 async fn changes(State(ministry): Shared, mut asking: Asking) -> Result<Response, Refusal> {
     let gateway = &ministry.gateway;
-    let after = asking.parameters.take(gateway, "after")?.unwrap_or(0);
-    let limit = limit(asking.parameters.take(gateway, "limit")?);
+    let after = asking.parameters.take(gateway, "after", NEXT)?.unwrap_or(0);
+    let limit = limit(asking.parameters.take(gateway, "limit", LIMIT)?);
     asking.parameters.done(gateway)?;
     let (changes, next) = asking.inquiry(gateway)?.changes(after, limit).await?;
     Ok(json(StatusCode::OK, &object!({"changes": changes, "next": next.to_string()})))
@@ -276,7 +299,7 @@ async fn exceptions(State(ministry): Shared, mut asking: Asking) -> Result<Respo
     let corridors: Vec<&str> = gateway.parties.partners.keys().map(String::as_str).collect();
     let corridor = asking.parameters.word(gateway, "corridor", &corridors)?;
     let kind = asking.parameters.word(gateway, "exception", &kinds_of_exceptions(gateway))?;
-    let limit = limit(asking.parameters.take(gateway, "limit")?);
+    let limit = limit(asking.parameters.take(gateway, "limit", LIMIT)?);
     asking.parameters.done(gateway)?;
     let items = asking.inquiry(gateway)?.work_items(corridor.as_deref(), kind.as_deref(), limit).await?;
     Ok(json(StatusCode::OK, &object!({"exceptions": items})))
@@ -294,7 +317,14 @@ async fn decide_on(State(ministry): Shared, asking: Asking, body: Bytes) -> Resu
     let accepted = match text("verdict") {
         Some("ACCEPTED") => true,
         Some("REJECTED") => false,
-        _ => return Err(missing("verdict")),
+        _ => {
+            return Err(gateway
+                .problem(ProblemKind::MalformedRequest)
+                .because("member")
+                .extra("member", "verdict")
+                .extra("expected", "ACCEPTED, REJECTED")
+                .into());
+        }
     };
     let message = text("message").and_then(|id| id.parse().ok()).ok_or_else(|| missing("message"))?;
     let reason = text("reason").ok_or_else(|| missing("reason"))?.to_owned();

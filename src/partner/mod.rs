@@ -137,10 +137,17 @@ fn rules_and_days(
     if let (Some(zone), Some(general)) = (zone, calendar.as_ref().map(|calendar| calendar.zone(None)))
         && zone != general
     {
-        let fault = format!("its general zone is {general}, that of party.toml is {zone}: they are one");
+        let fault = format!("its general zone must be that of party.toml: {}", written(zone));
         faults.push(PartyFault::of(&folder.join("calendar/week.toml"), fault));
     }
     (rules, calendar)
+}
+
+/// An offset as the files write it.
+fn written(zone: UtcOffset) -> String {
+    let (hours, minutes, _) = zone.as_hms();
+    let sign = if zone.is_negative() { '-' } else { '+' };
+    format!("{sign}{:02}:{:02}", hours.unsigned_abs(), minutes.unsigned_abs())
 }
 
 /// What was read, its faults noted.

@@ -78,6 +78,10 @@ impl Inspection {
     }
 }
 
+fn zone_of(profile: &Profile) -> Option<UtcOffset> {
+    UtcOffset::parse(&profile.zone, format_description!("[offset_hour sign:mandatory]:[offset_minute]")).ok()
+}
+
 /// Inspects a party's folder.
 pub fn inspect(folder: &Path, schemas: &Schemas) -> Inspection {
     let mut inspector = Inspector {
@@ -170,9 +174,9 @@ impl Inspector<'_> {
             let line = line_with(text, "code");
             self.fault(file, line, format!("the folder's name is not the party's code {}", profile.code));
         }
-        match UtcOffset::parse(&profile.zone, format_description!("[offset_hour sign:mandatory]:[offset_minute]")) {
-            Ok(zone) => self.zone = zone,
-            Err(_) => self.fault(file, line_with(text, "zone"), "zone: an offset of the form +08:00 is expected"),
+        match zone_of(profile) {
+            Some(zone) => self.zone = zone,
+            None => self.fault(file, line_with(text, "zone"), "zone: an offset of the form +08:00 is expected"),
         }
         for client in &profile.client {
             for unknown in client.authorities.iter().filter(|c| !profile.authority.iter().any(|a| a.code == **c)) {
@@ -185,6 +189,9 @@ impl Inspector<'_> {
             }
         }
         let outbound = profile.outbound.iter();
+        for base in outbound.clone().map(|outbound| &outbound.base).filter(|base| !base.starts_with("https://")) {
+            self.fault(file, line_with(text, &format!("\"{base}\"")), "outbound.base must begin with https://");
+        }
         let keys = profile.client.iter().flat_map(|client| &client.key);
         let keys = keys.chain(outbound.clone().flat_map(|outbound| &outbound.answer_key)).map(|key| &key.file);
         let trust = profile.trust.roots.iter().chain(&profile.trust.crls);
@@ -274,7 +281,7 @@ impl Inspector<'_> {
 
     /// What the gateway itself would find wrong with routes, mappings, wire schemas, rule packs and calendar when it starts.
     fn as_the_gateway(&mut self, profile: Option<&Profile>) {
-        let zone = profile.map(|_| self.zone);
+        let zone = profile.and_then(zone_of);
         let (mut found, calendar) = partner::faults_of_rules_and_days(self.folder, zone, self.schemas);
         if let Some(profile) = profile {
             let all = formats::Folder { folder: self.folder, profile, zone: self.zone, schemas: self.schemas };

@@ -91,7 +91,6 @@ pub fn make(folder: &Path, partners: &Path, now: OffsetDateTime) -> Result<Pki, 
     let maker = Maker { now };
     let made = open(folder)?;
     let authority = maker.authority("throw-away gateway CA")?;
-    write(&made.ca, &authority.pem())?;
     let local = ["localhost", "127.0.0.1"];
     maker.leaf(&authority, &local, ExtendedKeyUsagePurpose::ServerAuth, &made.server)?;
     maker.leaf(&authority, &["gateway.onechannel.example"], ExtendedKeyUsagePurpose::ClientAuth, &made.own_client)?;
@@ -101,6 +100,8 @@ pub fn make(folder: &Path, partners: &Path, now: OffsetDateTime) -> Result<Pki, 
     for (party, profile) in profiles(&made.partners)? {
         maker.party(&party, profile, &made)?;
     }
+    // The last file: by it [`open_or_make`] knows that nothing is missing.
+    write(&made.ca, &authority.pem())?;
     Ok(made)
 }
 
@@ -148,6 +149,11 @@ pub fn open(folder: &Path) -> Result<Pki, PkiFault> {
 /// # Errors
 /// [`PkiFault`].
 pub fn open_or_make(folder: &Path, partners: &Path, now: OffsetDateTime) -> Result<Pki, PkiFault> {
+    // Both mocks may start at the same moment: one makes the credentials, the other waits for them.
+    let lock = folder.join(".lock");
+    let file = fs::create_dir_all(folder).and_then(|()| fs::File::create(&lock));
+    let locked = file.and_then(|file| file.lock().map(|()| file));
+    let _locked = locked.map_err(|fault| PkiFault::File(lock, fault))?;
     if !folder.join("pki/gateway-ca.pem").is_file() {
         return make(folder, partners, now);
     }

@@ -72,7 +72,9 @@ fn of(error: &ValidationError<'_>, at: &str, fields: &BTreeMap<String, Field>) -
 fn types(kind: &jsonschema::error::TypeKind) -> String {
     match kind {
         jsonschema::error::TypeKind::Single(one) => one.to_string(),
-        jsonschema::error::TypeKind::Multiple(_) => "text or number".to_owned(),
+        jsonschema::error::TypeKind::Multiple(several) => {
+            several.iter().map(|one| one.to_string()).collect::<Vec<_>>().join(", ")
+        }
     }
 }
 
@@ -80,4 +82,18 @@ fn types(kind: &jsonschema::error::TypeKind) -> String {
 fn member(object: &str, name: &str) -> String {
     let plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
     if plain { format!("{object}/{name}") } else { object.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_that_a_schema_allows_is_named_and_no_other() {
+        let schema = serde_json::json!({"type": ["string", "null"]});
+        let validator = jsonschema::draft202012::new(&schema).unwrap();
+        let faults = all(&validator, &serde_json::json!(5), "", &BTreeMap::new());
+        let expected = faults[0].params.iter().find(|(name, _)| name == "expected").map(|(_, text)| text.as_str());
+        assert_eq!(expected, Some("null, string"));
+    }
 }

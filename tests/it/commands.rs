@@ -1,6 +1,6 @@
 //! The program itself, as an auditor runs it.
 
-use crate::support::{Databases, intent, journal};
+use crate::support::{Databases, gateway::TestGateway, intent, journal};
 use onechannel::store::journal::Answer;
 use std::process::Command;
 
@@ -38,7 +38,7 @@ async fn an_auditor_checks_a_receipt_offline_and_the_whole_ledger() {
     assert_eq!(run(&["receipt", "verify", &good, "--keys", &other]).0, Some(1));
     let (code, text) = run(&["receipt", "verify", &sent, "--keys", &keys]);
     assert_eq!(code, Some(2));
-    assert!(text.contains("not a receipt"), "{text}");
+    assert!(text.contains("not a receipt (in an answer it is the member `receipt`)"), "{text}");
     let broken = file("broken-keys", "not a key");
     assert!(run(&["receipt", "verify", &good, "--keys", &broken]).1.contains("line 1"));
 
@@ -62,4 +62,34 @@ fn an_address_without_a_server_is_said_in_plain_words() {
     assert!(text.contains("is the server up") && !text.contains("secret"), "{text}");
     assert!(run(&["ledger", "verify", "--channel", "nonsense", "--keys", keys]).1.contains("postgres://user@host"));
     std::fs::remove_file(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn every_fault_of_a_configuration_is_named_at_once() {
+    let mut gateway = TestGateway::start().await;
+    let text = std::fs::read_to_string(&gateway.stand.config).unwrap();
+    let broken = gateway.stand.config.with_file_name("broken.toml");
+    let wrong = text
+        .replace("\"pki/gateway.pem\"", "\"pki/gone.pem\"")
+        .replace("\"keys/tokens.key\"", "\"pki/gateway.pem\"")
+        .replace("\"keys/logs\"", "\"keys/elsewhere\"")
+        + "qq = \"https://localhost:1\"\nmy = \"http://localhost:1\"\n";
+    assert!(text.ends_with("[endpoints]\n"), "{text}");
+    std::fs::write(&broken, wrong).unwrap();
+    let (code, found) = run(&["check", "--config", broken.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{found}");
+    for expected in [
+        "gone.pem: ",
+        "gateway.pem: not 64 hex digits",
+        "my.seed: ",
+        "endpoints.qq: there is no partner of this code",
+        "endpoints.my: an address must begin with https://",
+    ] {
+        assert!(found.contains(expected), "{expected}\n{found}");
+    }
+    let config = gateway.stand.config.to_str().unwrap();
+    let (code, found) = run(&["deliveries", "--release", "qq", "--config", config]);
+    assert_eq!(code, Some(2), "{found}");
+    assert!(found.contains("there is no party qq"), "{found}");
+    gateway.stop_and_verify().await;
 }

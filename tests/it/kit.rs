@@ -270,12 +270,18 @@ const BREAKAGES: &[Breakage] = &[
         Some("mapping = \"permit-issued\""),
         "the inbound route permit-issued stands here twice",
     ),
+    broken(
+        "xb/party.toml",
+        ("base = \"https://", "base = \"http://"),
+        Some("base = \"http://"),
+        "outbound.base must begin with https://",
+    ),
     broken(WEEK, ("", ""), None, "the file is missing"),
     broken(
         WEEK,
         ("offset = \"+05:30\"", "offset = \"+05:00\""),
         None,
-        "its general zone is +05:00:00, that of party.toml is +05:30:00",
+        "its general zone must be that of party.toml: +05:30",
     ),
     broken(WEEK, ("\"17:00\"", "\"5 pm\""), Some("5 pm"), "is not a time of the form 16:00"),
     broken(WEEK, ("\"sunday\"", "\"someday\""), Some("someday"), "is no day of the week"),
@@ -623,6 +629,12 @@ async fn a_mock_gateway_takes_signed_exchanges_and_shows_why_others_failed() {
     wrong["id"] = json!("kit-2");
     wrong["data"]["movement"]["port"] = json!(77001122);
     assert_eq!(my.send(&wrong).await.unwrap().status, 422);
+    for (content_type, body, kind) in
+        [("text/plain", "{}", "unsupported-media-type"), ("application/json", "{", "invalid-json")]
+    {
+        let reply = my.call(Method::POST, "/v1/inbox/permit", content_type, body.into()).await.unwrap();
+        assert_eq!(reply.body["type"], format!("urn:onechannel:problem:{kind}"), "as the gateway itself");
+    }
     let other = system("kp2mi-system");
     assert_eq!(other.send(&event("movement.arrived.v1", "P-IMM", "kit-3")).await.unwrap().status, 422);
     // The same bytes signed once and sent twice.
@@ -738,4 +750,18 @@ async fn the_mocks_of_both_sides_talk_to_each_other_as_processes_and_leave_nothi
     assert!(left.join("pki/sa-mock.pem").is_file());
     assert_eq!(alone.end(), Some(0));
     assert!(!left.exists(), "{}", left.display());
+}
+
+#[test]
+fn two_mocks_that_start_at_once_have_the_same_credentials() {
+    let (partners, folder) = (Folder::with(&["id", "my"]), Folder::new());
+    let made: Vec<String> = std::thread::scope(|scope| {
+        let open = || {
+            let pki = pki::open_or_make(&folder.0.join("not/yet/there"), &partners.0, SystemClock.now()).unwrap();
+            std::fs::read_to_string(pki.ca).unwrap()
+        };
+        let both = [scope.spawn(open), scope.spawn(open)];
+        both.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(made[0], made[1]);
 }

@@ -89,15 +89,16 @@ async fn a_purpose_that_is_not_the_officers_shows_nothing() {
     assert_eq!(reason(police.get("/api/v1/placements", "STATUS_QUERY").await), forbidden("not-your-purpose"));
     assert_eq!(reason(police.get("/api/v1/placements", "CURIOSITY").await), forbidden("unknown-purpose"));
     assert_eq!(reason(police.get("/api/v1/stats", "INVESTIGATION").await), forbidden("case-number-missing"));
+    let (_, helped) = police.get("/api/v1/placements", "CURIOSITY").await;
+    assert_eq!(helped["expected"], "INVESTIGATION, STATISTICS", "what she may state");
     let kemnaker = Desk::of(&gateway, &["KEMNAKER"]);
     assert_eq!(
         reason(kemnaker.get("/api/v1/placements?welfare=AT_RISK", "STATUS_QUERY").await),
         forbidden("welfare-not-for-this-purpose")
     );
-    assert_eq!(
-        reason(kemnaker.get("/api/v1/placements?passport=E1", "STATUS_QUERY").await),
-        (400, "unknown-parameter".to_owned())
-    );
+    let (status, unknown) = kemnaker.get("/api/v1/placements?passport=E1", "STATUS_QUERY").await;
+    assert_eq!((status.as_u16(), &unknown["reason"]), (400, &json!("unknown-parameter")));
+    assert!(unknown["expected"].as_str().unwrap().contains("silent_days"), "{unknown}");
     assert_eq!(reason(kemnaker.get("/api/v1/nowhere", "STATUS_QUERY").await).0, 404);
     let forged = Desk { token: format!("{}x", kemnaker.token), ..Desk::of(&gateway, &[]) };
     assert_eq!(reason(forged.get("/api/v1/stats", "STATISTICS").await), (401, "token-not-valid".to_owned()));
@@ -120,6 +121,13 @@ async fn a_filter_that_is_no_known_word_is_refused_and_pages_keep_their_filters(
     let (status, problem) = desk.get("/api/v1/placements?stage=FLYING", "PROTECTION_CASE").await;
     assert_eq!((status, &problem["parameter"]), (StatusCode::BAD_REQUEST, &json!("stage")));
     assert!(problem["expected"].as_str().unwrap().contains("IN_SERVICE"), "{problem}");
+    let (status, problem) = desk.get("/api/v1/placements?silent_days=few", "PROTECTION_CASE").await;
+    assert_eq!((status, &problem["expected"]), (StatusCode::BAD_REQUEST, &json!("a whole number of days")));
+    let (status, problem) = desk.get("/api/v1/placements/x?as_known_at=2999-01-01T00:00:00Z", "PROTECTION_CASE").await;
+    assert_eq!((status, &problem["parameter"]), (StatusCode::BAD_REQUEST, &json!("as_known_at")), "not yet known");
+    let (status, problem) = desk.post("/api/v1/placements/search", json!({"pasport": "E1"}), "PROTECTION_CASE").await;
+    assert_eq!((status, &problem["reason"]), (StatusCode::BAD_REQUEST, &json!("unknown-search-kind")));
+    assert!(problem["expected"].as_str().unwrap().contains("passport, "), "{problem}");
     let path = "/api/v1/placements?stage=MATCHED&limit=1";
     let request = desk.http.get(format!("{}{path}", desk.base)).bearer_auth(&desk.token);
     let answer = request.header("x-purpose", "PROTECTION_CASE").send().await.unwrap();

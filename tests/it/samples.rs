@@ -144,6 +144,8 @@ async fn every_sample_makes_its_first_exchange_and_names_what_is_wrong() {
             let (code, text) = sample.run(&[&folder, "my-gateway", &wrong]);
             assert_eq!(code, Some(1), "{text}");
             assert!(text.contains("FAILED: message: 422") && text.contains("/data/movement/result"), "{text}");
+            let (code, text) = sample.run(&[&format!("{folder}/nowhere")]);
+            assert!(code == Some(1) && text.contains("FAILED: ") && text.contains("demo.json"), "{text}");
             // A home system's key is Ed25519, which only the shell's sample signs with.
             if sample.name == "shell" {
                 let (code, text) = sample.run(&[&folder, "kp2mi-system", &nominated]);

@@ -33,7 +33,8 @@ function from_base64url(string $text): string
 
 function read_json(string $file): array
 {
-    return json_decode(file_get_contents($file), true, flags: JSON_THROW_ON_ERROR);
+    $text = is_readable($file) ? file_get_contents($file) : throw new Failed(basename($file), "cannot read $file");
+    return json_decode($text, true, flags: JSON_THROW_ON_ERROR);
 }
 
 // Signing a request ----------------------------------------------------------------------------------------------------

@@ -234,6 +234,7 @@ header() {
 stop() { echo "FAILED: $1" >&2; exit 1; }
 
 exchange() {
+    [ -r "$1/demo.json" ] || stop "demo.json: not in $1; a running demo or mock gateway with this folder writes it"
     flat <"$1/demo.json" >"$work/demo"
     client=$(awk -F '\t' -v id="\"$2\"" '$1 ~ /client_id$/ && $2 == id { sub(/\.client_id$/, "", $1); print $1 }' "$work/demo")
     [ -n "$client" ] || stop "client: $2 is not in demo.json"
@@ -246,7 +247,7 @@ exchange() {
 
     call -d grant_type=client_credentials -d "client_id=$2" "$api/oauth2/token" | flat >"$work/token"
     token=$(member "$work/token" .access_token)
-    [ -n "$token" ] || stop "token: none was given"
+    [ -n "$token" ] || stop "token: none was given $(member "$work/token" .error) $(member "$work/token" .title)"
     echo "token    bound to our certificate, $(member "$work/token" .expires_in) s"
 
     # The event under a fresh id and the time of now.

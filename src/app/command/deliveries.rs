@@ -27,6 +27,12 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
         let config = Config::read(&self.config).map_err(CommandFault::Start)?;
+        if let Some(party) =
+            self.release.as_ref().filter(|party| !config.partners.join(party).join("party.toml").is_file())
+        {
+            let partners = config.partners.display();
+            return Err(CommandFault::Start(format!("there is no party {party} in {partners}")));
+        }
         let pool = store::pool(&config.database.channel, 1)?;
         if let Some(party) = &self.release {
             let released = deliveries::release(&pool, party, SystemClock.now()).await?;

@@ -179,7 +179,10 @@ fn check(code: Option<&str>, dir: &Path, schemas: &Path, json: bool) -> Result<H
     let mut results = Vec::new();
     for folder in folders {
         if !folder.join("party.toml").is_file() {
-            return Err(CommandFault::Content(folder, "holds no party.toml".to_owned()));
+            return Err(CommandFault::Content(
+                folder,
+                "holds no party.toml: a party is named by its folder below --dir".to_owned(),
+            ));
         }
         let found = inspection::inspect(&folder, &loaded);
         holds &= found.holds();
@@ -187,7 +190,8 @@ fn check(code: Option<&str>, dir: &Path, schemas: &Path, json: bool) -> Result<H
             found.findings.iter().for_each(|finding| println!("{finding}"));
             found.lossy.iter().for_each(|(file, pointer)| println!("{}: lossy: {pointer}", file.display()));
             let faults = found.findings.iter().filter(|finding| finding.weight == Weight::Fault).count();
-            println!("{}: {faults} faults", folder.display());
+            let word = if faults == 1 { "fault" } else { "faults" };
+            println!("{}: {faults} {word}", folder.display());
         }
         results.push(serde_json::json!({"folder": folder, "holds": found.holds(), "findings": found.findings,
             "lossy": found.lossy.iter().map(|(file, pointer)| serde_json::json!({"file": file, "pointer": pointer})).collect::<Vec<_>>()}));
@@ -199,6 +203,10 @@ fn check(code: Option<&str>, dir: &Path, schemas: &Path, json: bool) -> Result<H
 }
 
 fn load(schemas: &Path) -> Result<Schemas, CommandFault> {
+    if !schemas.is_dir() {
+        let text = "is not there: run from the folder that holds it, or name it with --schemas";
+        return Err(CommandFault::Content(schemas.to_owned(), text.to_owned()));
+    }
     Schemas::load(schemas)
         .map_err(|faults| CommandFault::Start(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
@@ -220,7 +228,10 @@ impl Certify {
     async fn run(self) -> Result<Holds, CommandFault> {
         super::log("off");
         if !self.dir.join(&self.code).join("party.toml").is_file() {
-            return Err(CommandFault::Content(self.dir.join(&self.code), "holds no party.toml".to_owned()));
+            return Err(CommandFault::Content(
+                self.dir.join(&self.code),
+                "holds no party.toml: a party is named by its folder below --dir".to_owned(),
+            ));
         }
         let signer = self.signer()?;
         let mut server = PrivatePostgres::start(Durability::None, None, &SystemRandom)?;

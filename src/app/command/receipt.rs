@@ -6,6 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+use time::format_description::well_known::Rfc3339;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -30,7 +31,7 @@ impl Command {
     pub(super) fn run(self) -> Result<Holds, CommandFault> {
         let Self::Verify { file, keys, message, json } = self;
         let receipt: Receipt = serde_json::from_slice(&read(&file)?)
-            .map_err(|fault| CommandFault::Content(file.clone(), format!("not a receipt: {fault}")))?;
+            .map_err(|fault| CommandFault::Content(file.clone(), format!("{NO_RECEIPT}: {fault}")))?;
         let original = message.as_deref().map(read).transpose()?;
         let result = receipt.verify(&read_keys(&keys)?, original.as_deref());
         let holds = result.as_ref().is_ok_and(|verified| verified.bytes_match != Some(false));
@@ -48,15 +49,19 @@ impl Command {
     }
 }
 
+/// What is said of a file that is something else, such as a whole answer.
+const NO_RECEIPT: &str = "not a receipt (in an answer it is the member `receipt`)";
+
 fn read(path: &Path) -> Result<Vec<u8>, CommandFault> {
     fs::read(path).map_err(|e| CommandFault::File(path.into(), e))
 }
 
 fn explain(receipt: &Receipt, verified: &Verified) {
     let (entry, checkpoint) = (&verified.entry, &verified.checkpoint);
+    let time = entry.time.format(&Rfc3339).unwrap_or_default();
     println!("The log {} states, signed by its key:", checkpoint.origin);
     println!("  entry {} of {}: a message was received and {}", receipt.index, checkpoint.size, entry.outcome);
-    println!("  at {} by the gateway's clock, which is not itself proven", entry.time);
+    println!("  at {time} by the gateway's clock, which is not itself proven");
     println!("  the corridor's partner can prove: {}", entry.assurance);
     match verified.bytes_match {
         Some(true) => println!("The message given is exactly the one that the entry commits to."),

@@ -41,7 +41,14 @@ impl Inquiry<'_> {
     pub async fn search(&self, body: &Value, filter: Filter) -> Outcome<Vec<Value>> {
         self.persons()?;
         self.may_filter_by(&filter)?;
-        let malformed = |reason: &str| Box::new(self.gateway.problem(ProblemKind::MalformedRequest).because(reason));
+        let malformed = |reason: &str| {
+            let mut kinds: Vec<&str> = self.gateway.schemas.searches.iter().map(|search| &*search.kind).collect();
+            kinds.extend(["query"]);
+            kinds.sort_unstable();
+            kinds.dedup();
+            let problem = self.gateway.problem(ProblemKind::MalformedRequest).because(reason);
+            Box::new(problem.extra("expected", kinds.join(", ")))
+        };
         let members = body.as_object().ok_or_else(|| malformed("object-expected"))?;
         let mut terms: Vec<i64> = Vec::new();
         let mut needed = 0;

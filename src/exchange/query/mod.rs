@@ -46,7 +46,7 @@ impl<'g> Inquiry<'g> {
         purpose: Option<&str>,
         case_number: Option<String>,
     ) -> Outcome<Self> {
-        let refuse = |reason: &str| Box::new(gateway.problem(ProblemKind::PurposeMissing).because(reason));
+        let refuse = |reason: &str| purpose_missing(gateway, &officer, reason);
         let purpose = purpose.ok_or_else(|| refuse("no-purpose"))?;
         let known = gateway.schemas.purposes.iter().find(|one| one.name == purpose);
         let purpose = known.ok_or_else(|| refuse("unknown-purpose"))?;
@@ -144,7 +144,7 @@ impl<'g> Inquiry<'g> {
     }
 
     fn refuse(&self, reason: &str) -> Box<Problem> {
-        Box::new(self.gateway.problem(ProblemKind::PurposeMissing).because(reason))
+        purpose_missing(self.gateway, &self.officer, reason)
     }
 
     fn away(&self, fault: &StoreFault) -> Box<Problem> {
@@ -161,4 +161,11 @@ pub fn reading(gateway: &Gateway) -> Reading {
         exceptions: clocks.iter().map(|clock| clock.exception.clone()).collect(),
         hidden: Vec::new(),
     }
+}
+
+/// Names the purposes that are the officer's to state.
+fn purpose_missing(gateway: &Gateway, officer: &Officer, reason: &str) -> Box<Problem> {
+    let own = gateway.schemas.purposes.iter().filter(|purpose| officer.may_state(purpose));
+    let own: Vec<&str> = own.map(|purpose| purpose.name.as_str()).collect();
+    Box::new(gateway.problem(ProblemKind::PurposeMissing).because(reason).extra("expected", own.join(", ")))
 }

@@ -132,7 +132,9 @@ pub(super) fn unknown_fields(mapping: &Mapping, schemas: &Schemas, file: &Path) 
         };
         field.is_some_and(|field| !known(field))
     };
-    let fault = |named: Named<'_>| at(file, named.line, format!("{} is not a field of the messages", named.pointer));
+    let fault = |named: Named<'_>| {
+        at(file, named.line, format!("{} is not a field of the messages: schemas/README.md lists them", named.pointer))
+    };
     mapping.canonical().filter(unknown).map(fault).collect()
 }
 

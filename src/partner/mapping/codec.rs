@@ -274,11 +274,16 @@ fn form(name: &str, party_zone: UtcOffset, options: &Options) -> Result<Form, St
                 }
                 (_, Some(date), _) => Form::BirthDate(date),
                 (.., Some((date, joint))) => Form::DateTime { date, joint, zone },
-                _ => return Err(format!("there is no codec {other}")),
+                _ => return Err(format!("there is no codec {other}; there are {CODECS}")),
             }
         }
     })
 }
+
+/// What a row may name; DATE is `dmy`, `ymd`, `iso` or `compact`.
+const CODECS: &str = "text, digits, upper-name, prefix, table, texts, boolean, date-DATE, date-hijri, birth-date-DATE, datetime-dmy, \
+                      datetime-ymd, datetime-iso-local, datetime-compact, datetime-iso, money-text, money-number, money-minor, \
+                      integer, number, integer-text, number-text (DATE is dmy, ymd, iso or compact)";
 
 impl Form {
     fn read(&self, text: &str) -> Result<Value, &'static str> {

@@ -17,7 +17,7 @@ use crate::{
         problem::{Fault, Problem, ProblemKind},
         strict_json,
     },
-    partner::{Party, formats::Reading},
+    partner::{Party, body::Format, formats::Reading},
     trust::{
         digest,
         httpsig::{self, RequestBinding, RequestParts, ResponseParts},
@@ -171,7 +171,10 @@ impl Call<'_> {
 
     async fn messages(&self) -> Answered {
         let caller = self.caller("messages:write")?;
-        let unreadable = |fault: strict_json::JsonFault| self.problem(ProblemKind::InvalidJson, fault.reason());
+        let unreadable = |fault: strict_json::JsonFault| {
+            let problem = self.gateway.problem(ProblemKind::InvalidJson).because(fault.reason());
+            Box::new(problem.extra("position", fault.to_string()))
+        };
         match media_type(&self.parts.headers) {
             "application/cloudevents+json" => {
                 let event = strict_json::parse(&self.body).map_err(unreadable)?;
@@ -204,8 +207,14 @@ impl Call<'_> {
         let party = caller.client.party.code();
         let format = self.gateway.formats.get(party).and_then(|formats| formats.inbound(route));
         let format = format.ok_or_else(|| self.problem(ProblemKind::NotFound, "no-such-inbox"))?;
-        let record =
-            format.parse(&self.body).map_err(|fault| self.problem(ProblemKind::MalformedRequest, fault.reason))?;
+        if !format.format.is_media_type(media_type(&self.parts.headers)) {
+            return Err(self.problem(ProblemKind::UnsupportedMediaType, "content-type"));
+        }
+        let record = format.parse(&self.body).map_err(|fault| {
+            let is_json = format.format == Format::Json;
+            let kind = if is_json { ProblemKind::InvalidJson } else { ProblemKind::MalformedRequest };
+            Box::new(self.gateway.problem(kind).because(fault.reason).extra("position", fault.position))
+        })?;
         let (event, reading) = format.read(&record, &inbox::source(party), &caller.client.authorities);
         self.gateway.take(&caller, &self.body, event, Some(&reading)).await
     }
