@@ -251,24 +251,33 @@ fn people(groups: &[Group]) -> Vec<(Vec<usize>, bool)> {
     let contested = |token: &Token| claimants[token].len() > 1;
     let own = |n: usize| groups[n].worker.iter().filter(|token| !contested(token));
     let mut of: Vec<Option<&Token>> = groups.iter().map(|group| group.person.as_ref()).collect();
-    // Who states no lifelong identifier is whoever alone shares an identifier with them, near ones first.
-    loop {
-        let mut near: BTreeMap<&Token, BTreeSet<&Token>> = BTreeMap::new();
-        for (n, person) in of.iter().enumerate().filter_map(|(n, person)| Some((n, (*person)?))) {
+    // Who states no lifelong identifier is whoever alone shares an identifier with them, near ones first: round by round, each
+    // looking only at the neighbours of those that the round before found.
+    let mut holders: BTreeMap<&Token, Vec<usize>> = BTreeMap::new();
+    for n in 0..groups.len() {
+        own(n).for_each(|token| holders.entry(token).or_default().push(n));
+    }
+    let mut near: BTreeMap<&Token, BTreeSet<&Token>> = BTreeMap::new();
+    let mut fresh: Vec<usize> = (0..groups.len()).filter(|n| of[*n].is_some()).collect();
+    while !fresh.is_empty() {
+        let mut beside: BTreeSet<usize> = BTreeSet::new();
+        for n in fresh {
             for token in own(n) {
-                near.entry(token).or_default().insert(person);
+                // A token is walked along once for each person who comes to hold it, and that is at most two who matter.
+                let people = near.entry(token).or_default();
+                if people.len() < 2 && of[n].is_some_and(|person| people.insert(person)) {
+                    beside.extend(holders[token].iter().filter(|m| of[**m].is_none()));
+                }
             }
         }
-        let found: Vec<(usize, &Token)> = (0..groups.len())
-            .filter(|n| of[*n].is_none())
+        let found: Vec<(usize, &Token)> = beside
+            .into_iter()
             .filter_map(|n| {
                 let people: BTreeSet<&Token> = own(n).filter_map(|token| near.get(token)).flatten().copied().collect();
                 people.first().filter(|_| people.len() == 1).map(|person| (n, *person))
             })
             .collect();
-        if found.is_empty() {
-            break;
-        }
+        fresh = found.iter().map(|(n, _)| *n).collect();
         found.into_iter().for_each(|(n, person)| of[n] = Some(person));
     }
     // Whoever is still nobody joins only such as are nobody too.

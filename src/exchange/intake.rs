@@ -7,7 +7,7 @@ use super::{
     actions::{self, Action},
     caller::{Caller, barred_problem},
     judgement::{Court, Judgement},
-    lateness, own,
+    lateness, mailbox, own,
     view::View,
 };
 use crate::{
@@ -99,11 +99,8 @@ pub async fn take(
                 // The id of the message is the error id of its answer.
                 tracing::info!(error_id = %receipt.message, outcome = outcome.as_str(), "a message was not applied");
             }
-            let state = match state {
-                Some(state) if caller.is_home() => Some(state),
-                Some(_) => known_to(gateway, caller, pairwise.as_deref()).await,
-                None => None,
-            };
+            let is_kept = !caller.is_home() && mailbox::is_shielded(gateway, receipt.message).await;
+            let state = if is_kept { known_to(gateway, caller, pairwise.as_deref()).await } else { state };
             let actions = match &state {
                 Some(state) => actions::usual(gateway, state, &caller.client().authorities, caller.is_home()),
                 None => Vec::new(),
@@ -123,7 +120,8 @@ pub async fn take(
     }
 }
 
-/// What a partner knows itself of what it speaks of: advice from anything else would tell it the rest. Without it there is none.
+/// What a partner knows itself of somebody of whom it is not told: advice from anything else would tell it the rest. Without it
+/// there is none.
 async fn known_to(gateway: &Gateway, caller: &Caller, id: Option<&str>) -> Option<Arc<State>> {
     View::of(gateway, caller).state(id?).await.ok().map(Arc::new)
 }

@@ -4,7 +4,7 @@
 //! A witness signs its own words: the checkpoint as it read it, never bytes as they came.
 
 use super::{
-    note::{Checkpoint, NoteFault, Signed, VerifierKey},
+    note::{NoteFault, Signed, VerifierKey},
     tree::{Hash, is_consistent},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -115,7 +115,7 @@ impl Submission {
 #[cfg(test)]
 mod tests {
     use super::super::{
-        note::NoteSigner,
+        note::{Checkpoint, NoteSigner},
         tree::{Frontier, leaf_hash},
     };
     use super::*;

@@ -133,7 +133,8 @@ async fn of_many_that_submit_at_one_moment_none_takes_the_state_back() {
             other => assert_eq!(other, StatusCode::CONFLICT, "{body}"),
         }
     }
-    let latest: i64 = sqlx::query_scalar("select max(size) from witnessed").fetch_one(&gateway.databases.owner).await.unwrap();
+    let latest: i64 =
+        sqlx::query_scalar("select max(size) from witnessed").fetch_one(&gateway.databases.owner).await.unwrap();
     assert_eq!(cosigned, [latest as u64], "one extends what all of them started from");
     assert_eq!(gateway.stop_and_verify().await, 2);
 }
