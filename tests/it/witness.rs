@@ -92,7 +92,7 @@ async fn a_partners_log_is_cosigned_as_long_as_it_only_grows() {
     let stranger = NoteSigner::new(LOG, Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap());
     let forged = Submission { old: 9, proof: vec![], checkpoint: stranger.sign(&checkpoint(9, 1).to_text()) };
     assert_eq!(submit(&my, forged.to_text()).await.0, StatusCode::FORBIDDEN);
-    for body in ["", "old 9\n\nno note", "old 12\n\n"] {
+    for body in ["", "old 12\n\n", "old 9\n\nlog.my.example/test/id\n"] {
         assert_eq!(submit(&my, body.to_owned()).await.0, StatusCode::BAD_REQUEST, "{body:?}");
     }
     assert_eq!(submit(&my, submission(12, 9, 1)).await.0, StatusCode::BAD_REQUEST, "older than what it extends");
