@@ -3,6 +3,7 @@
 //!
 //! What is committed when is decided in [`crate::store::ledger`]; this room can prove and verify it without a database.
 
+pub mod audit;
 pub mod entry;
 pub mod note;
 pub mod receipt;

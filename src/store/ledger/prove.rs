@@ -1,7 +1,10 @@
-//! Proofs: a receipt's own, rebuilt from its commit.
+//! Proofs: a receipt's own, rebuilt from its commit; any other from the few tiles that it needs.
 
-use super::{StoreFault, read_frontier};
-use crate::ledger::tree::{Commit, Hash, leaf_hash};
+use super::{StoreFault, read_frontier, size, tiles};
+use crate::ledger::{
+    tile::{self, Path},
+    tree::{Commit, Hash, leaf_hash},
+};
 use sqlx::PgPool;
 
 /// One entry with the proof and checkpoint of the transaction that stored it: the same ones at every call.
@@ -43,4 +46,29 @@ pub async fn prove(pool: &PgPool, log: &str, index: u64) -> Result<Option<Proven
     let at = usize::try_from(index - before.size()).map_err(|_| bad())?;
     let entry = entries.into_iter().nth(at).ok_or_else(bad)?;
     Ok(Some(Proven { entry, path, note: row.note }))
+}
+
+/// The proof that entry `index` is in the tree of the first `size` entries; `None` where the log has no such tree.
+///
+/// # Errors
+/// [`StoreFault`].
+pub async fn inclusion(pool: &PgPool, log: &str, index: u64, size: u64) -> Result<Option<Vec<Hash>>, StoreFault> {
+    path(pool, log, tile::inclusion(index, size), size).await
+}
+
+/// The proof that the tree of the first `new` entries extends that of the first `old`; `None` where the log has no such trees.
+///
+/// # Errors
+/// [`StoreFault`].
+pub async fn consistency(pool: &PgPool, log: &str, old: u64, new: u64) -> Result<Option<Vec<Hash>>, StoreFault> {
+    path(pool, log, tile::consistency(old, new), new).await
+}
+
+/// A path's hashes at a size that the newest checkpoint covers.
+async fn path(pool: &PgPool, log: &str, path: Option<Path>, at: u64) -> Result<Option<Vec<Hash>>, StoreFault> {
+    let newest = size(pool, log).await?;
+    let Some(path) = path.filter(|_| newest.is_some_and(|newest| at <= newest)) else { return Ok(None) };
+    let held = tiles::hashes_of(pool, log, &tile::needs(&path, at)).await?;
+    let bad = || StoreFault::BadRow { table: "tiles", column: "hashes", row: format!("{log} {at}") };
+    tile::hashes(&path, at, &held).map(Some).ok_or_else(bad)
 }
