@@ -14,7 +14,8 @@
 //! 4. **Nothing is dropped.** What a party is to be told is a row written with its cause; a try that fails leaves it due.
 //!    (`it::delivery::a_partner_that_is_away…`; the demo counts every delivery on both sides.)
 //! 5. **Either side can prove what happened, offline.** (`ledger::receipt::tests`, `it::journal::a_receipt_verifies…`,
-//!    `it::samples::every_sample_makes_its_first_exchange…`; countersigning by the partner is not built yet.)
+//!    `it::samples::every_sample_makes_its_first_exchange…`, `it::ledger::whatever_a_superuser_does…`,
+//!    `it::ledger::an_exported_folder…`, `it::ledger::a_log_rolled_back…`; countersigning by the partner is not built yet.)
 //! 6. **The ledger holds nothing that names a person.** Destroying a person's keys leaves every proof whole.
 //!    (`it::ministry::an_erased_person…`)
 //! 7. **A party is data.** `src/` names no country, authority or identifier kind; the test reads all but `sandbox` and unit tests,
@@ -32,7 +33,7 @@
 //! | room | holds |
 //! |---|---|
 //! | [`domain`] | facts, who is who, the fold, clocks, identifiers, names, Hijri dates, money, working days; time and randomness as traits; no I/O |
-//! | [`ledger`] | RFC 6962 tree, C2SP notes and checkpoints, entries, receipts; no I/O |
+//! | [`ledger`] | RFC 6962 tree, C2SP tiles, notes and checkpoints, entries, receipts, the audit of a whole log; no I/O |
 //! | [`words`] | sentences in four languages |
 //! | [`message`] | CloudEvents' attributes, strict JSON, problems |
 //! | [`vault`] | sealing, blind tokens, commitments; no SQL |
@@ -40,7 +41,7 @@
 //! | [`partner`] | profiles, mappings, release, rule packs, calendars: the folder `partners/` |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`access`] | officers and the purposes they may state |
-//! | [`store`] | the only SQL: journal, deliveries, queries, ledger rows, keys |
+//! | [`store`] | the only SQL: journal, deliveries, queries, ledger rows and tiles, keys |
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
 //! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, deadlines, limits, query (officers), view (parties' systems), decide, erase, … |
 //! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |
@@ -61,8 +62,11 @@
 //!
 //! **A receipt is doubted years later.** [`ledger::receipt::Receipt::verify`] takes the file and the log's public key: the
 //! entry line is canonical, the proof leads from its hash to the root in the signed checkpoint, and, given the message's
-//! bytes, the opening shows that the entry commits to exactly these. [`store::ledger::check`] recomputes a whole log from its
-//! first leaf and names what does not hold.
+//! bytes, the opening shows that the entry commits to exactly these. Whether the log still is the one that signed it:
+//! [`store::ledger::consistency`] proves from stored tiles that today's checkpoint extends the receipt's, and whoever has the
+//! certificate of the corridor computes the same from [`http`]'s tiles. [`store::ledger::check`] recomputes a whole log from its first
+//! leaf, against a checkpoint that somebody kept too, and names what does not hold ([`ledger::audit`]); `ledger export` writes the
+//! log as a folder that the same audit checks without a database.
 
 pub mod access;
 pub mod app;

@@ -164,6 +164,7 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
         }
     }
     tasks.spawn(loops::housekeeping(gateway.clone(), stopped.clone()));
+    tasks.spawn(loops::build_tiles(gateway.clone(), stopped.clone()));
     tasks.spawn(loops::remind(gateway.clone(), stopped.clone()));
     tasks.spawn(loops::look_at_limits(gateway.clone(), stopped.clone()));
     tasks.spawn(loops::reload_trust(gateway.clone(), stopped.clone()));

@@ -6,7 +6,7 @@ use crate::{
     exchange::{
         Gateway, deadlines,
         deliver::{self, Pace},
-        limits, poll,
+        evidence, limits, poll,
     },
     partner::{Client, profile::Poll},
     store::{access, journal::DOMESTIC},
@@ -20,6 +20,8 @@ const IDLE: Duration = Duration::from_millis(100);
 const RELOAD: Duration = Duration::from_secs(10);
 /// How often clocks are looked at.
 const REMIND: Duration = Duration::from_secs(5);
+/// How often full tiles are looked for.
+const BUILD: Duration = Duration::from_secs(5);
 /// How often limits are looked at.
 const COUNT: Duration = Duration::from_secs(60);
 /// Pause after a fault.
@@ -54,6 +56,16 @@ pub(super) async fn look_at_limits(gateway: Arc<Gateway>, mut stop: watch::Recei
             tracing::error!(%fault, "limits could not be looked at");
         }
         if !pause(&mut stop, COUNT).await {
+            return;
+        }
+    }
+}
+
+/// Builds the tiles of the logs; at the start, all that were not built before.
+pub(super) async fn build_tiles(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let time = if evidence::build_tiles(&gateway).await == 0 { BUILD } else { Duration::ZERO };
+        if !pause(&mut stop, time).await {
             return;
         }
     }

@@ -86,6 +86,7 @@ pub fn router(port: Arc<Port>) -> Router {
         .merge(signed)
         .route("/v1/ledger/checkpoint", get(ledger::checkpoint))
         .route("/v1/ledger/add-checkpoint", post(witness::add_checkpoint))
+        .route("/v1/ledger/tile/{*tile}", get(ledger::tile))
         .route("/oauth2/token", post(token::issue))
         .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
         .route("/.well-known/jwks.json", get(discovery::jwks))

@@ -45,7 +45,7 @@ async fn an_auditor_checks_a_receipt_offline_and_the_whole_ledger() {
     let url = databases.url.clone();
     let (code, text) = run(&["ledger", "verify", "--channel", &url, "--keys", &keys]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("/xa: 1 entries, 1 checkpoints: holds"), "{text}");
+    assert!(text.contains("/xa: 1 entries, 1 checkpoints, 0 tiles: holds"), "{text}");
     let (code, text) = run(&["ledger", "verify", "--channel", &url, "--keys", &other, "--json"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("no key of this log"), "{text}");

@@ -16,6 +16,7 @@ mod inbox;
 mod journal;
 mod keys;
 mod kit;
+mod ledger;
 mod lifecycle;
 mod ministry;
 mod openapi;

@@ -1,0 +1,224 @@
+//! A log as a folder (C2SP tlog-tiles: `checkpoint`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`): written from the database,
+//! checked without one.
+
+use super::CommandFault;
+use crate::{
+    ledger::{
+        audit::{self, Audit, Checked},
+        note::{Checkpoint, VerifierKey},
+        tile::{self, Edge, Resource, Tile, WIDTH},
+        tree::{Hash, leaf_hash},
+    },
+    store,
+};
+use sqlx::PgPool;
+use std::{
+    fs,
+    io::{ErrorKind, Read},
+    path::{Path, PathBuf},
+};
+
+/// No bundle is longer: 256 entries of 65,535 bytes, each after two bytes of length.
+const FILE_MAX: u64 = 256 * 65_537;
+
+/// Tiles with their hashes.
+type Tiles = Vec<(Tile, Vec<Hash>)>;
+
+/// Writes a log up to its newest checkpoint; gives the number of entries. The checkpoint comes last: a folder without one is unfinished.
+pub(super) async fn write(
+    pool: &PgPool,
+    log: &str,
+    folder: &Path,
+    told: &mut (dyn FnMut(u64) + Send),
+) -> Result<u64, CommandFault> {
+    let absent = || CommandFault::Start(format!("the database has no checkpoint of a log {log}"));
+    let note = store::ledger::checkpoint(pool, log).await?.ok_or_else(absent)?;
+    let checkpoint = note.rfind("\n\n").map(|end| Checkpoint::parse(&note[..=end]));
+    let Some(Ok(checkpoint)) = checkpoint else {
+        return Err(CommandFault::Start(format!("the newest checkpoint of {log} cannot be read")));
+    };
+    let failed = |fault| CommandFault::File(folder.into(), fault);
+    fs::create_dir_all(folder).map_err(failed)?;
+    if fs::read_dir(folder).map_err(failed)?.next().is_some() {
+        return Err(CommandFault::Content(folder.into(), "the folder is not empty".to_owned()));
+    }
+    let mut edge = Edge::default();
+    let mut done = 0;
+    for index in 0.. {
+        let Some(under) = Tile::of(0, index, checkpoint.size) else { break };
+        let lines = store::ledger::entries(pool, log, done, under.width).await?;
+        let long = || CommandFault::Start(format!("an entry after {done} is too long for a bundle"));
+        let bundle = tile::bundle(lines.iter().map(String::as_bytes)).ok_or_else(long)?;
+        put(folder, Resource::Entries(under), &bundle)?;
+        for line in &lines {
+            for (tile, hashes) in edge.append(leaf_hash(line.as_bytes())) {
+                put(folder, Resource::Hashes(tile), &hashes.concat())?;
+            }
+        }
+        done += u64::from(under.width);
+        told(done);
+    }
+    for (tile, hashes) in edge.partial() {
+        put(folder, Resource::Hashes(tile), &hashes.concat())?;
+    }
+    let path = folder.join("checkpoint");
+    fs::write(&path, note).map_err(|fault| CommandFault::File(path, fault))?;
+    Ok(done)
+}
+
+fn path_of(folder: &Path, resource: Resource) -> PathBuf {
+    folder.join("tile").join(resource.to_string())
+}
+
+fn put(folder: &Path, resource: Resource, bytes: &[u8]) -> Result<(), CommandFault> {
+    let path = path_of(folder, resource);
+    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, bytes));
+    written.map_err(|fault| CommandFault::File(path, fault))
+}
+
+/// Recomputes the log from its bundles, and compares with it every tile and the signed checkpoint.
+pub(super) fn check(
+    folder: &Path,
+    keys: &[VerifierKey],
+    kept: Option<&Checkpoint>,
+    told: &mut (dyn FnMut(u64) + Send),
+) -> Result<Checked, CommandFault> {
+    let path = folder.join("checkpoint");
+    let note = fs::read_to_string(&path).map_err(|fault| CommandFault::File(path, fault))?;
+    let checkpoint = match audit::open(&note, keys) {
+        Ok(checkpoint) => checkpoint,
+        Err(fault) => {
+            let named = note.lines().next().unwrap_or_default();
+            let mut audit = Audit::new(named, keys, None);
+            audit.fault(format!("the checkpoint: {fault}"));
+            return Ok(audit.finish());
+        }
+    };
+    let kept = kept.filter(|kept| kept.origin == checkpoint.origin);
+    let mut check = Check { folder, audit: Audit::new(&checkpoint.origin, keys, kept) };
+    for index in 0.. {
+        let Some(under) = Tile::of(0, index, checkpoint.size) else { break };
+        let Some(filled) = check.bundle(under)? else { return Ok(check.audit.finish()) };
+        for (tile, hashes) in filled {
+            check.tile(tile, &hashes)?;
+        }
+        told(check.audit.size());
+    }
+    for (tile, hashes) in check.audit.partial() {
+        check.tile(tile, &hashes)?;
+    }
+    check.audit.checkpoint(&note);
+    check.strays(&folder.join("tile"), String::new(), checkpoint.size)?;
+    Ok(check.audit.finish())
+}
+
+struct Check<'a> {
+    folder: &'a Path,
+    audit: Audit<'a>,
+}
+
+impl Check<'_> {
+    /// Takes the entries of a bundle, or, where it does not hold them, the hashes beside it; gives the tiles that they fill. `None`
+    /// where there is neither.
+    fn bundle(&mut self, under: Tile) -> Result<Option<Tiles>, CommandFault> {
+        let name = Resource::Entries(under);
+        let bytes = self.file(name)?;
+        let width = usize::from(under.width);
+        let lines = bytes.as_deref().and_then(tile::unbundle).filter(|lines| lines.len() == width);
+        if let Some(lines) = lines {
+            let filled = lines.iter().flat_map(|line| self.audit.entry(line)).collect();
+            for narrow in self.narrower(name, under)? {
+                let beginning = tile::bundle(lines.iter().take(narrow.width.into()).copied());
+                if self.file(Resource::Entries(narrow))? != beginning {
+                    self.audit.fault(format!("bundle {} is not the beginning of {name}", Resource::Entries(narrow)));
+                }
+            }
+            return Ok(Some(filled));
+        }
+        let wrong = if bytes.is_some() { "does not hold the entries of its name" } else { "is missing" };
+        self.audit.fault(format!("bundle {name} {wrong}"));
+        let hashes = self.file(Resource::Hashes(under))?.and_then(|bytes| tile::read(&bytes, under.width));
+        if hashes.is_none() {
+            self.audit.fault(format!("nothing from entry {} on can be checked", self.audit.size()));
+        }
+        Ok(hashes.map(|hashes| hashes.into_iter().flat_map(|leaf| self.audit.leaf(leaf)).collect()))
+    }
+
+    /// Compares a tile's file, and those from when the tile was narrower, with what follows from the entries.
+    fn tile(&mut self, tile: Tile, hashes: &[Hash]) -> Result<(), CommandFault> {
+        let name = Resource::Hashes(tile);
+        match self.file(name)? {
+            Some(bytes) => self.audit.tile(tile, &bytes, hashes),
+            None => self.audit.fault(format!("tile {name} is missing")),
+        }
+        for narrow in self.narrower(name, tile)? {
+            if let Some(bytes) = self.file(Resource::Hashes(narrow))? {
+                self.audit.tile(narrow, &bytes, hashes);
+            }
+        }
+        Ok(())
+    }
+
+    /// A file below `tile/`; `None` where there is none.
+    fn file(&self, resource: Resource) -> Result<Option<Vec<u8>>, CommandFault> {
+        let path = path_of(self.folder, resource);
+        let mut bytes = Vec::new();
+        // One byte more than any may have: what is longer reads as wrong, however long it is.
+        let read = fs::File::open(&path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => Ok(Some(bytes)),
+            Err(fault) if fault.kind() == ErrorKind::NotFound => Ok(None),
+            Err(fault) => Err(CommandFault::File(path, fault)),
+        }
+    }
+
+    /// Which narrower states of a tile lie beside it.
+    fn narrower(&self, name: Resource, tile: Tile) -> Result<Vec<Tile>, CommandFault> {
+        let full = |tile: Tile| Tile { width: WIDTH as u16, ..tile };
+        let whole = match name {
+            Resource::Hashes(tile) => Resource::Hashes(full(tile)),
+            Resource::Entries(tile) => Resource::Entries(full(tile)),
+        };
+        let path = self.folder.join("tile").join(format!("{whole}.p"));
+        let failed = |fault| CommandFault::File(path.clone(), fault);
+        let found = match fs::read_dir(&path) {
+            Ok(found) => found,
+            Err(fault) if fault.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(fault) => return Err(failed(fault)),
+        };
+        let mut narrower = Vec::new();
+        for entry in found {
+            let name = entry.map_err(failed)?.file_name();
+            let width =
+                name.to_str().and_then(|name| name.parse().ok()).filter(|width| (1..tile.width).contains(width));
+            narrower.extend(width.map(|width| Tile { width, ..tile }));
+        }
+        Ok(narrower)
+    }
+
+    /// Names every file below `tile/` that is no tile's, or one of more entries than the checkpoint's.
+    fn strays(&mut self, folder: &Path, within: String, size: u64) -> Result<(), CommandFault> {
+        let failed = |fault| CommandFault::File(folder.into(), fault);
+        let found = match fs::read_dir(folder) {
+            Ok(found) => found,
+            Err(fault) if fault.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(fault) => return Err(failed(fault)),
+        };
+        for entry in found {
+            let entry = entry.map_err(failed)?;
+            let name = format!("{within}{}", entry.file_name().to_string_lossy());
+            if entry.file_type().map_err(failed)?.is_dir() {
+                self.strays(&entry.path(), format!("{name}/"), size)?;
+                continue;
+            }
+            match Resource::parse(&name) {
+                None => self.audit.fault(format!("{name} is no tile's name")),
+                Some(Resource::Hashes(tile) | Resource::Entries(tile)) if tile.end().is_none_or(|end| end > size) => {
+                    self.audit.fault(format!("{name} is of more entries than the checkpoint"));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
