@@ -15,7 +15,8 @@
 //!    (`it::delivery::a_partner_that_is_away…`; the demo counts every delivery on both sides.)
 //! 5. **Either side can prove what happened, offline.** (`ledger::receipt::tests`, `it::journal::a_receipt_verifies…`,
 //!    `it::samples::every_sample_makes_its_first_exchange…`, `it::ledger::whatever_a_superuser_does…`,
-//!    `it::ledger::an_exported_folder…`, `it::ledger::a_log_rolled_back…`; countersigning by the partner is not built yet.)
+//!    `it::ledger::an_exported_folder…`, `it::ledger::a_log_rolled_back…`; we countersign a partner's own log,
+//!    `it::witness`; that the partner countersigns ours is not built yet.)
 //! 6. **The ledger holds nothing that names a person.** Destroying a person's keys leaves every proof whole.
 //!    (`it::ministry::an_erased_person…`)
 //! 7. **A party is data.** `src/` names no country, authority or identifier kind; the test reads all but `sandbox` and unit tests,
@@ -33,7 +34,7 @@
 //! | room | holds |
 //! |---|---|
 //! | [`domain`] | facts, who is who, the fold, clocks, identifiers, names, Hijri dates, money, working days; time and randomness as traits; no I/O |
-//! | [`ledger`] | RFC 6962 tree, C2SP tiles, notes and checkpoints, entries, receipts, the audit of a whole log; no I/O |
+//! | [`ledger`] | RFC 6962 tree, C2SP tiles, notes, checkpoints and cosignatures, what a witness judges, entries, receipts, the audit of a whole log; no I/O |
 //! | [`words`] | sentences in four languages |
 //! | [`message`] | CloudEvents' attributes, strict JSON, problems |
 //! | [`vault`] | sealing, blind tokens, commitments; no SQL |
@@ -43,7 +44,7 @@
 //! | [`access`] | officers and the purposes they may state |
 //! | [`store`] | the only SQL: journal, deliveries, queries, ledger rows and tiles, keys |
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
-//! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, deadlines, limits, query (officers), view (parties' systems), decide, erase, … |
+//! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, deadlines, limits, query (officers), view (parties' systems), witness, decide, erase, … |
 //! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |
 //! | `sandbox` | private PostgreSQL, throw-away PKI, mocks of both sides, the integrator's kit, population (a default cargo feature) |
 //! | [`app`] | configuration, wiring, loops, system clock and generator, command line (one file a command) |
