@@ -102,6 +102,8 @@ pub struct MessageType {
     pub invalidates: Option<String>,
     /// Where it says whom the home party limits.
     pub limits: Option<Limits>,
+    /// Hours within which its recipient should have acknowledged it; a person looks after that.
+    pub told_within_h: Option<u32>,
     /// Until when it should come.
     pub within: Option<Within>,
     /// What it asserts.

@@ -78,8 +78,10 @@ pub async fn reminded(pool: &PgPool, clock: &ClockRow, now: OffsetDateTime) -> R
 /// An open work item.
 #[derive(Debug, Clone)]
 pub struct WorkItem {
-    /// The placement, job order or crisis.
-    pub subject: Uuid,
+    /// The placement, job order or crisis; none for a message that stands alone.
+    pub subject: Option<Uuid>,
+    /// The message that was not acknowledged, where that is what it is about.
+    pub message: Option<Uuid>,
     /// Corridor.
     pub corridor: String,
     /// Which exception.
@@ -92,7 +94,7 @@ pub struct WorkItem {
     pub opened_at: OffsetDateTime,
 }
 
-/// Open work items, oldest first.
+/// Open work items, oldest first. `told_within_h` are types of messages with the hours in which they should be acknowledged.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
@@ -101,29 +103,38 @@ pub async fn work_items(
     corridor: Option<&str>,
     kind: Option<&str>,
     reading: &Reading,
+    told_within_h: &[(String, i32)],
     limit: i64,
 ) -> Result<Vec<WorkItem>, StoreFault> {
+    let (types, hours): (Vec<String>, Vec<i32>) = told_within_h.iter().cloned().unzip();
     Ok(sqlx::query_as!(
         WorkItem,
-        r#"select subject as "subject!", corridor as "corridor!", kind as "kind!", clock, authority, opened_at as "opened_at!"
+        r#"select subject, message, corridor as "corridor!", kind as "kind!", clock, authority, opened_at as "opened_at!"
            from (
-             select e.subject, s.corridor, e.kind, null as clock, null as authority, e.opened_at
+             select e.subject, null::uuid as message, s.corridor, e.kind, null as clock, null as authority, e.opened_at
              from exceptions e join subjects s on s.id = e.subject where e.closed_at is null and s.merged_into is null
                and e.kind <> all ($7)
              union all
-             select c.subject, s.corridor, t.exception, c.name, c.authority, c.alarm_at
+             select c.subject, null, s.corridor, t.exception, c.name, c.authority, c.alarm_at
              from clocks c join subjects s on s.id = c.subject join unnest($3::text[], $4::text[]) as t (name, exception) on t.name = c.name
              where c.alarm_at <= $5 and s.merged_into is null
+             union all
+             select null, m.id, m.corridor, 'NOT_TOLD', null, null, d.created_at + make_interval(hours => t.hours)
+             from deliveries d join messages m on m.id = d.message join unnest($8::text[], $9::int[]) as t (type, hours) on t.type = m.type
+             where d.state in ('waiting', 'parked') and d.reason is distinct from 'do-no-harm'
+               and d.created_at + make_interval(hours => t.hours) <= $5 and 'NOT_TOLD' <> all ($7)
            ) item
            where ($1::text is null or corridor = $1) and ($2::text is null or kind = $2)
-           order by opened_at, subject, kind limit $6"#,
+           order by opened_at, subject, message, kind limit $6"#,
         corridor,
         kind,
         &reading.clocks,
         &reading.exceptions,
         reading.now,
         limit,
-        &reading.hidden
+        &reading.hidden,
+        &types,
+        &hours
     )
     .fetch_all(pool)
     .await?)

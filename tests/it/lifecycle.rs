@@ -509,3 +509,25 @@ async fn who_is_suspended_by_a_notice_is_seen_until_it_is_lifted() {
     assert_eq!(suspended().await, Vec::<String>::new());
     gateway.stop_and_verify().await;
 }
+
+#[tokio::test]
+async fn a_notice_that_its_recipient_does_not_acknowledge_in_its_hour_is_a_work_item() {
+    let mut gateway = TestGateway::start().await;
+    let (kp2mi, my) = (gateway.system("kp2mi-system"), gateway.system("my-gateway"));
+    let desk = Desk::of(&gateway, MISSION);
+    let items = || async {
+        let (_, open) = desk.get("/api/v1/exceptions?exception=NOT_TOLD", "PROTECTION_CASE").await;
+        open["exceptions"].clone()
+    };
+    let notice = sent(&kp2mi, &event("quota.notified.v1", "KP2MI", |e| e["time"] = ago(3))).await;
+    assert_eq!(items().await, json!([]), "it has an hour");
+    let earlier = "update deliveries set created_at = created_at - interval '2 hours'";
+    sqlx::query(earlier).execute(&gateway.databases.owner).await.unwrap();
+    let open = items().await;
+    assert_eq!((&open[0]["message"], &open[0]["owner"]), (&notice["message"], &json!("KP2MI")), "{open}");
+    let page = my.call(Method::GET, "/v1/messages?after=0", "", vec![]).await.unwrap();
+    let cursor = json!({"cursor": page.body["messages"][0]["cursor"]}).to_string();
+    my.call(Method::POST, "/v1/messages/ack", "application/json", cursor.into_bytes()).await.unwrap();
+    assert_eq!(items().await, json!([]));
+    gateway.stop_and_verify().await;
+}

@@ -40,7 +40,8 @@ impl Inquiry<'_> {
         )
     }
 
-    /// Open work items, oldest first: which exception, whose work, since when.
+    /// Open work items, oldest first: which exception, whose work, since when. One about a message that nobody acknowledged names
+    /// the message.
     ///
     /// # Errors
     /// `purpose-missing`; `service-unavailable`.
@@ -52,7 +53,10 @@ impl Inquiry<'_> {
         }
         let now = self.gateway.now();
         let pool = &self.gateway.journal.channel;
-        let items = clocks::work_items(pool, corridor, kind, &self.reading(), limit).await;
+        let messages = self.gateway.schemas.messages();
+        let terms = messages.filter_map(|one| Some((one.name.clone(), i32::try_from(one.told_within_h?).ok()?)));
+        let terms: Vec<(String, i32)> = terms.collect();
+        let items = clocks::work_items(pool, corridor, kind, &self.reading(), &terms, limit).await;
         let items = items.map_err(|fault| self.away(&fault))?;
         let schemas = &self.gateway.schemas;
         let one = |item: &WorkItem| {
@@ -60,12 +64,12 @@ impl Inquiry<'_> {
             let entry = schemas.exceptions.iter().find(|entry| entry.kind == item.kind);
             let started_by = item.authority.as_deref().unwrap_or_default();
             let owner = clock.map(|clock| clock.owner.of(clock.waits_on.side(self.gateway.side_of(started_by))));
-            json!({"placement": item.subject, "corridor": item.corridor, "exception": item.kind, "clock": item.clock,
+            json!({"placement": item.subject, "message": item.message, "corridor": item.corridor, "exception": item.kind, "clock": item.clock,
                 "owner": owner.or(entry.map(|entry| &*entry.owner)),
                 "opened_at": rfc3339(item.opened_at), "age_s": (now - item.opened_at).whole_seconds().max(0)})
         };
         let listed: Vec<Value> = items.iter().map(one).collect();
-        let about: Vec<Uuid> = items.iter().map(|item| item.subject).collect();
+        let about: Vec<Uuid> = items.iter().filter_map(|item| item.subject).collect();
         self.disclose(&about, &["exceptions"]).await?;
         Ok(listed)
     }
