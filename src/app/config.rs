@@ -1,8 +1,10 @@
 //! The configuration file of `onechannel serve`: TOML, unknown keys refused, units in names, secrets by path.
 
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -173,6 +175,17 @@ impl Config {
         paths.for_each(|path| *path = base.join(&*path));
         Ok(config)
     }
+}
+
+/// A certificate chain and its key.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn pair(chain: &Path, key: &Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+    let named = |path: &Path, fault: &dyn Display| format!("{}: {fault}", path.display());
+    let certificates = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = certificates.map_err(|fault| named(chain, &fault))?;
+    Ok((certificates, PrivateKeyDer::from_pem_file(key).map_err(|fault| named(key, &fault))?))
 }
 
 /// A key of 32 bytes from a file of 64 hex digits.

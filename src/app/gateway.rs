@@ -2,7 +2,7 @@
 
 use super::{
     anchors,
-    config::{Config, hex_key},
+    config::{Config, hex_key, pair},
     loops, preflight,
     system::{SystemClock, SystemRandom},
 };
@@ -28,7 +28,6 @@ use crate::{
     vault::{KeyEncryption, TokenKey},
 };
 use aws_lc_rs::signature::Ed25519KeyPair;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{collections::HashMap, fmt::Display, path::Path, sync::Arc};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
@@ -142,7 +141,7 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
     let mut tasks = JoinSet::new();
     let listener = TcpListener::bind(config.channel_listen).await;
     let listener = listener.map_err(|fault| StartFaults::of(format!("{}: {fault}", config.channel_listen)))?;
-    let (chain, key) = pair(&config.tls.chain, &config.tls.key)?;
+    let (chain, key) = pair(&config.tls.chain, &config.tls.key).map_err(StartFaults::of)?;
     let clock = gateway.journal.clock.clone();
     let tls = tls::server_config(gateway.trust.clone(), chain, key, clock).map_err(StartFaults::of)?;
     let own = config.external.trim_start_matches("https://").to_owned();
@@ -194,17 +193,6 @@ fn log_signer(config: &Config, origin: &str, log: &str) -> Result<NoteSigner, St
 fn ledger_key(config: &Config, name: &str) -> Result<Ed25519KeyPair, StartFaults> {
     let seed = hex_key(&config.keys.logs.join(format!("{name}.seed"))).map_err(StartFaults::of)?;
     Ed25519KeyPair::from_seed_unchecked(&seed).map_err(StartFaults::of)
-}
-
-/// A certificate chain and its key.
-///
-/// # Errors
-/// [`StartFaults`], naming the file.
-pub fn pair(chain: &Path, key: &Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), StartFaults> {
-    let named = |path: &Path, fault: &dyn Display| StartFaults::of(format!("{}: {fault}", path.display()));
-    let certificates = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certificates = certificates.map_err(|fault| named(chain, &fault))?;
-    Ok((certificates, PrivateKeyDer::from_pem_file(key).map_err(|fault| named(key, &fault))?))
 }
 
 fn pace(config: &Config) -> Pace {
@@ -276,7 +264,7 @@ pub fn party_client(
 ) -> Result<Option<Arc<PartyClient>>, StartFaults> {
     let Some(party) = gateway.parties.party(party) else { return Ok(None) };
     let Some(outbound) = &party.profile.outbound else { return Ok(None) };
-    let (chain, key) = pair(&config.tls.client_chain, &config.tls.client_key)?;
+    let (chain, key) = pair(&config.tls.client_chain, &config.tls.client_key).map_err(StartFaults::of)?;
     let roots = client::certificates(&party.folder, &outbound.roots).map_err(StartFaults::of)?;
     let own = Own {
         chain,

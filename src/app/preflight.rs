@@ -1,10 +1,7 @@
 //! What can be seen of a configuration without a database: every file that it names, every key in them, the addresses of partners.
 //! All faults at once, a sentence each; never a file's content.
 
-use super::{
-    config::{Config, hex_key},
-    gateway::pair,
-};
+use super::config::{Config, hex_key, pair};
 use crate::{
     partner::Parties,
     store::journal::DOMESTIC,
@@ -16,7 +13,7 @@ use std::fs;
 pub(super) fn files(config: &Config) -> Vec<String> {
     let mut faults = Vec::new();
     for (chain, key) in [(&config.tls.chain, &config.tls.key), (&config.tls.client_chain, &config.tls.client_key)] {
-        faults.extend(pair(chain, key).err().map(|fault| fault.to_string()));
+        faults.extend(pair(chain, key).err());
     }
     let keys = &config.keys;
     faults.extend([&keys.encryption, &keys.tokens].into_iter().filter_map(|path| hex_key(path).err()));
@@ -37,7 +34,7 @@ pub(super) fn files(config: &Config) -> Vec<String> {
 
 /// What is wrong with a configuration beside the parties that are there.
 pub(super) fn parties(config: &Config, parties: &Parties) -> Vec<String> {
-    let logs = parties.partners.keys().map(String::as_str).chain([DOMESTIC]);
+    let logs = parties.partners.keys().map(String::as_str).chain([DOMESTIC, "witness"]);
     let mut faults: Vec<String> =
         logs.filter_map(|log| hex_key(&config.keys.logs.join(format!("{log}.seed"))).err()).collect();
     for (party, address) in &config.endpoints {

@@ -8,7 +8,7 @@ use icu_calendar::{
     Date,
     cal::{Hijri, Iso, hijri::UmmAlQura},
 };
-use time::Month;
+use time::{Month, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 /// A Hijri date that exists in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,20 @@ impl Calendar {
         let month = Month::try_from((months % 12) as u8 + 1).ok()?;
         time::Date::from_calendar_date(year, month, day.day().min(month.length(year))).ok()
     }
+}
+
+/// An instant, or the end of a day in a zone, Gregorian or Hijri.
+pub fn instant(text: &str, zone: UtcOffset) -> Option<OffsetDateTime> {
+    if let Ok(instant) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Some(instant);
+    }
+    let gregorian = time::Date::parse(text, time::macros::format_description!("[year]-[month]-[day]")).ok();
+    // Years of both calendars are four digits: what lies before any Gregorian date in use is Hijri.
+    let day = match gregorian.filter(|day| day.year() > 1_700) {
+        Some(day) => day,
+        None => HijriDate::parse(text)?.gregorian()?,
+    };
+    Some(day.with_time(time::macros::time!(23:59:59)).assume_offset(zone))
 }
 
 #[cfg(test)]

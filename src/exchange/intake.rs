@@ -8,11 +8,12 @@ use super::{
     caller::{Caller, barred_problem},
     judgement::{Court, Judgement},
     lateness, mailbox, own,
+    tags::{sender, tag},
     view::View,
 };
 use crate::{
     domain::{
-        calendars::HijriDate,
+        calendars::instant,
         facts::{Effect, Link},
         fold::State,
         identifiers::ascii_digits,
@@ -34,7 +35,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use crate::store::journal::Outcome;
@@ -107,7 +108,7 @@ pub async fn take(
             };
             Ok(Taken {
                 outcome,
-                faults: read_faults(problem.as_deref()),
+                faults: Fault::read_all(problem.as_deref()),
                 placement: pairwise,
                 receipt,
                 repeat,
@@ -141,7 +142,7 @@ fn as_correction(gateway: &Gateway, mut intent: Intent, fault: Fault) -> Intent 
     intent.spends = Vec::new();
     if intent.outcome == Outcome::Applied && intent.revision.is_none() {
         intent.outcome = Outcome::Held;
-        intent.problem = Some(write_faults(&[fault]));
+        intent.problem = Some(Fault::write_all(&[fault]));
     }
     intent
 }
@@ -241,7 +242,7 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, about: Option<
         decision: None,
         retention: message.map_or("refused", |m| &m.retention).to_owned(),
         terms: if counts { terms(gateway, data) } else { Vec::new() },
-        problem: (!faults.is_empty()).then(|| write_faults(&faults)),
+        problem: (!faults.is_empty()).then(|| Fault::write_all(&faults)),
         outcome,
         recipients: if is_told { vec![told.to_owned()] } else { Vec::new() },
         parties: vec![home.to_owned(), corridor.clone()],
@@ -250,17 +251,6 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, about: Option<
         token: Some(caller.token().to_owned()).filter(|jti| !jti.is_empty()),
         corridor,
     }
-}
-
-/// Whose ids are one numbering: a partner's systems together, each home authority's system alone, so that none withdraws what
-/// another said.
-pub fn sender<'s>(gateway: &Gateway, party: &'s str, client: &'s str) -> &'s str {
-    if party == gateway.parties.home.code() { client } else { party }
-}
-
-/// The keyed digest by which a sender's message is known again.
-pub fn tag(gateway: &Gateway, sender: &str, source: &str, id: &str) -> [u8; 16] {
-    gateway.journal.tokens.token("message", &[sender.as_bytes(), source.as_bytes(), id.as_bytes()])
 }
 
 /// Times that every database and calendar can hold.
@@ -307,20 +297,6 @@ pub(super) fn effects(
         effects.push(Effect::Invalidate { target: tag(gateway, sender, source, id) });
     }
     effects
-}
-
-/// An instant, or the end of a day in a zone, Gregorian or Hijri.
-pub(super) fn instant(text: &str, zone: time::UtcOffset) -> Option<OffsetDateTime> {
-    if let Ok(instant) = OffsetDateTime::parse(text, &Rfc3339) {
-        return Some(instant);
-    }
-    let gregorian = time::Date::parse(text, time::macros::format_description!("[year]-[month]-[day]")).ok();
-    // Years of both calendars are four digits: what lies before any Gregorian date in use is Hijri.
-    let day = match gregorian.filter(|day| day.year() > 1_700) {
-        Some(day) => day,
-        None => HijriDate::parse(text)?.gregorian()?,
-    };
-    Some(day.with_time(time::macros::time!(23:59:59)).assume_offset(zone))
 }
 
 fn link_token(
@@ -420,16 +396,6 @@ pub fn term_values(how: How, kind: &str, value: &str) -> Vec<(String, String)> {
             })
             .collect(),
     }
-}
-
-fn write_faults(faults: &[Fault]) -> String {
-    Value::Array(faults.iter().map(Fault::to_record).collect()).to_string()
-}
-
-/// The faults kept with a message.
-pub fn read_faults(problem: Option<&str>) -> Vec<Fault> {
-    let list: Vec<Value> = problem.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    list.iter().filter_map(Fault::from_record).collect()
 }
 
 /// The problem of a refused message.

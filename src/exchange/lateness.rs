@@ -2,9 +2,9 @@
 //! that they are about. They count all the same; that they are late is flagged, and may be a fact of its own. What is awaited and
 //! has not come is for clocks.
 
-use super::{Gateway, caller::Caller, intake};
+use super::{Gateway, caller::Caller};
 use crate::{
-    domain::workdays::due,
+    domain::{calendars::instant, workdays::due},
     message::problem::Problem,
     schema::catalogue::{MessageType, Since, Within},
     store::deliveries::{self, Told},
@@ -40,7 +40,7 @@ pub(super) fn late<'m>(
         // By the sender's own clock on both sides, so that it is late or not whenever it is looked at.
         Since::Moment(pointer) => {
             let text = event.get("data")?.pointer(pointer)?.as_str()?;
-            (pointer, intake::instant(text, time::UtcOffset::UTC)?, asserted_at)
+            (pointer, instant(text, time::UtcOffset::UTC)?, asserted_at)
         }
         Since::Message(pointer) => (pointer, told?.told_at?, gateway.now()),
     };

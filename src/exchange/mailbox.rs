@@ -3,7 +3,11 @@
 //! A client sees what is addressed to its authorities. The event it gets is the canonical one with the recipient's own
 //! placement id, without the sender's references and without what may not be released to it.
 
-use super::{Gateway, caller::Caller, intake};
+use super::{
+    Gateway,
+    caller::Caller,
+    tags::{sender, tag},
+};
 use crate::{
     message::problem::{Problem, ProblemKind},
     schema::catalogue::About,
@@ -278,13 +282,7 @@ fn withdraws(gateway: &Gateway, stored: &Stored) -> Option<(uuid::Uuid, Vec<u8>)
     let id = event.get("data")?.pointer(pointer)?.as_str()?;
     Some((
         stored.id,
-        intake::tag(
-            gateway,
-            intake::sender(gateway, &stored.party, &stored.client),
-            event.get("source")?.as_str()?,
-            id,
-        )
-        .to_vec(),
+        tag(gateway, sender(gateway, &stored.party, &stored.client), event.get("source")?.as_str()?, id).to_vec(),
     ))
 }
 

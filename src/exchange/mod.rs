@@ -24,6 +24,7 @@ pub mod operations;
 mod own;
 pub mod poll;
 pub mod query;
+mod tags;
 pub mod tokens;
 pub mod view;
 pub mod witness;

@@ -13,7 +13,6 @@
 use super::{
     Gateway,
     caller::Caller,
-    intake,
     known::{self, Content, Known, rfc3339},
     mailbox,
 };
@@ -26,7 +25,7 @@ use crate::{
     },
     message::{
         event::Attributes,
-        problem::{Problem, ProblemKind},
+        problem::{Fault, Problem, ProblemKind},
     },
     store::{
         StoreFault,
@@ -214,7 +213,7 @@ impl<'g> View<'g> {
             "authority": step.authority, "asserted_at": rfc3339(step.asserted_at),
             "at": heard.get(&step.message).copied().map(rfc3339)});
         if step.party == self.reader.party {
-            let faults = intake::read_faults(step.problem.as_deref());
+            let faults = Fault::read_all(step.problem.as_deref());
             value["outcome"] = step.outcome.clone().into();
             value["violations"] = faults.iter().map(|fault| fault.to_json()).collect();
         }

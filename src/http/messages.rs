@@ -12,7 +12,7 @@ use crate::{
     exchange::intake::{self, Item, Outcome, Taken},
     message::{
         event,
-        problem::{Problem, ProblemKind},
+        problem::{Fault, Problem, ProblemKind},
         strict_json::{self, JsonFault},
     },
 };
@@ -120,7 +120,7 @@ pub(super) async fn status(State(port): Shared, Path(id): Path<String>, request:
         .into_iter()
         .map(|(party, state, attempts, reason)| object!({"party": party, "state": state, "attempts": attempts, "reason": reason}))
         .collect();
-    let faults = intake::read_faults(status.problem.as_deref());
+    let faults = Fault::read_all(status.problem.as_deref());
     Ok(json(
         StatusCode::OK,
         &object!({"message": status.id, "type": status.type_name, "corridor": status.corridor, "outcome": status.outcome,

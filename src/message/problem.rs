@@ -140,6 +140,17 @@ impl Fault {
         })
     }
 
+    /// Several as they are kept with a message.
+    pub fn write_all(faults: &[Self]) -> String {
+        Value::Array(faults.iter().map(Self::to_record).collect()).to_string()
+    }
+
+    /// Reads what [`Fault::write_all`] wrote; nothing where there is nothing.
+    pub fn read_all(problem: Option<&str>) -> Vec<Self> {
+        let list: Vec<Value> = problem.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        list.iter().filter_map(Self::from_record).collect()
+    }
+
     /// A fault without parameters.
     pub fn new(pointer: impl Into<String>, rule: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), rule: rule.into(), params: Vec::new() }

@@ -203,7 +203,7 @@ fn log_signer(corridor: &str) -> Result<NoteSigner, String> {
 }
 
 fn pair((chain, key): &(PathBuf, PathBuf)) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
-    crate::app::gateway::pair(chain, key).map_err(|faults| faults.to_string())
+    crate::app::config::pair(chain, key)
 }
 
 fn named(path: &Path, fault: &dyn Display) -> String {

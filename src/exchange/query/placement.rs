@@ -9,8 +9,8 @@ use crate::{
         identifiers::is_pairwise_id,
         standing::Standing,
     },
-    exchange::{intake, known::Known},
-    message::problem::ProblemKind,
+    exchange::known::Known,
+    message::problem::{Fault, ProblemKind},
     schema::catalogue::Class,
     store::query::{self, PlacementRow, Step},
 };
@@ -216,7 +216,7 @@ impl Inquiry<'_> {
     }
 
     fn step(&self, step: &Step) -> Value {
-        let faults = intake::read_faults(step.problem.as_deref());
+        let faults = Fault::read_all(step.problem.as_deref());
         json!({"message": step.message, "type": step.type_name, "party": step.party, "authority": step.authority,
             "outcome": step.outcome, "asserted_at": rfc3339(step.asserted_at), "received_at": rfc3339(step.received_at),
             "violations": faults.iter().map(|fault| fault.to_json()).collect::<Vec<_>>()})

@@ -2,10 +2,8 @@
 
 use super::{Inquiry, Outcome, rfc3339};
 use crate::{
-    exchange::{
-        decide::{self, Decided, Verdict},
-        intake,
-    },
+    exchange::decide::{self, Decided, Verdict},
+    message::problem::Fault,
     schema::catalogue::Class,
     store::{messages, query},
 };
@@ -42,7 +40,7 @@ impl Inquiry<'_> {
         let mut shown: Vec<String> = vec!["held".to_owned()];
         let mut listed = Vec::new();
         for row in &rows {
-            let faults = intake::read_faults(row.problem.as_deref());
+            let faults = Fault::read_all(row.problem.as_deref());
             let mut fields = Map::new();
             for (pointer, field, value) in event(row.id).iter().flat_map(|e| self.gateway.schemas.fields_in(&e["data"]))
             {

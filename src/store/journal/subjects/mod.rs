@@ -19,7 +19,6 @@ use crate::{
     message::problem::Fault,
     schema::catalogue::Level,
 };
-use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -332,9 +331,9 @@ fn unknown_id(reach: Reach) -> String {
 
 /// A broken rule beside those that are on record.
 fn beside(problem: Option<&str>, fault: &Fault) -> String {
-    let mut faults: Vec<Value> = problem.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    faults.push(fault.to_record());
-    Value::Array(faults).to_string()
+    let mut faults = Fault::read_all(problem);
+    faults.push(fault.clone());
+    Fault::write_all(&faults)
 }
 
 /// Messages that an intent is about: those that it withdraws, decides on or follows.
