@@ -7,7 +7,7 @@ use super::{
     actions::{self, Action},
     caller::{Caller, barred_problem},
     judgement::{Court, Judgement},
-    lateness, mailbox, own,
+    lateness, own,
     tags::{sender, tag},
     view::View,
 };
@@ -95,12 +95,12 @@ pub async fn take(
         answer = gateway.queue.submit(intent).await.map_err(|fault| Box::new(gateway.not_stored(fault)))?;
     }
     match answer {
-        Answer::Stored { receipt, outcome, problem, pairwise, state, repeat } => {
+        Answer::Stored { receipt, outcome, problem, pairwise, state, shielded, repeat } => {
             if outcome != Outcome::Applied && !repeat {
                 // The id of the message is the error id of its answer.
                 tracing::info!(error_id = %receipt.message, outcome = outcome.as_str(), "a message was not applied");
             }
-            let is_kept = !caller.is_home() && mailbox::is_shielded(gateway, receipt.message).await;
+            let is_kept = shielded && !caller.is_home() && state.is_some();
             let state = if is_kept { known_to(gateway, caller, pairwise.as_deref()).await } else { state };
             let actions = match &state {
                 Some(state) => actions::usual(gateway, state, &caller.client().authorities, caller.is_home()),

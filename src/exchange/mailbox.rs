@@ -270,11 +270,6 @@ pub async fn shielded(gateway: &Gateway, ids: &[uuid::Uuid]) -> Result<Vec<uuid:
     messages::shielded(&gateway.journal.channel, ids).await
 }
 
-/// Whether word of the person whom a message is about is kept back; also where that cannot be found out.
-pub(super) async fn is_shielded(gateway: &Gateway, message: uuid::Uuid) -> bool {
-    shielded(gateway, &[message]).await.map_or(true, |found| !found.is_empty())
-}
-
 /// The tag of the message that this one withdraws.
 fn withdraws(gateway: &Gateway, stored: &Stored) -> Option<(uuid::Uuid, Vec<u8>)> {
     let pointer = gateway.schemas.message(&stored.type_name)?.invalidates.as_ref()?;

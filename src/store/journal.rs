@@ -231,6 +231,8 @@ pub enum Answer {
         pairwise: Option<String>,
         /// The subject's state after it; of a repeat the caller reads it.
         state: Option<Arc<State>>,
+        /// Whether word of anybody who shares an identifier with it is kept back; also where that was not looked at.
+        shielded: bool,
         /// Whether an earlier request stored it.
         repeat: bool,
     },

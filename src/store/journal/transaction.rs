@@ -460,8 +460,8 @@ async fn answers(
             Plan::Conflict => Answer::Conflict,
             Plan::Repeat(id) => repeat(journal, *id).await?,
             Plan::RepeatInBatch(first) => match answers[*first].clone() {
-                Answer::Stored { receipt, outcome, problem, pairwise, state, .. } => {
-                    Answer::Stored { receipt, outcome, problem, pairwise, state, repeat: true }
+                Answer::Stored { receipt, outcome, problem, pairwise, state, shielded, .. } => {
+                    Answer::Stored { receipt, outcome, problem, pairwise, state, shielded, repeat: true }
                 }
                 other @ (Answer::Conflict | Answer::Replayed | Answer::Barred(_)) => other,
             },
@@ -479,6 +479,7 @@ async fn answers(
                     problem: problem.clone(),
                     pairwise,
                     state: subject.and_then(|id| subjects.state_of(id)),
+                    shielded: subject.is_some_and(|id| subjects.is_shielded(id)),
                     repeat: false,
                 }
             }
@@ -512,6 +513,7 @@ pub(super) async fn repeat(journal: &Journal, id: Uuid) -> Result<Answer, StoreF
         problem: row.problem,
         pairwise: row.pairwise,
         state: None,
+        shielded: true,
         repeat: true,
     })
 }

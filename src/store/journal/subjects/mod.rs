@@ -131,6 +131,14 @@ impl Subjects {
         self.subject(subject)?.state.clone()
     }
 
+    /// Whether anybody in the dossier of a subject of this transaction is shielded.
+    pub(super) fn is_shielded(&self, subject: Uuid) -> bool {
+        let dossier = self.by_id.values().find(|dossier| dossier.subjects.iter().any(|one| one.id == subject));
+        let stands = |one: &&Subject| one.kind != WORKER && one.merged_into.is_none();
+        let shielded = |one: &Subject| one.state.as_ref().is_none_or(|state| state.shielded);
+        dossier.is_none_or(|dossier| dossier.subjects.iter().filter(stands).any(shielded))
+    }
+
     fn subject(&self, id: Uuid) -> Option<&Subject> {
         self.by_id.values().flat_map(|dossier| &dossier.subjects).find(|subject| subject.id == id)
     }
