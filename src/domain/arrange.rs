@@ -34,8 +34,9 @@ pub struct Worker {
     pub placements: Vec<Placement>,
     /// Whether another person claims one of the same identifiers.
     pub contested: bool,
-    /// Whether something was withdrawn by which a death is hers, and waits for a second officer.
+    /// Whether a death that may be hers may be another's, or lie elsewhere, and two officers have not settled it.
     pub awaits_second_officer: bool,
+    person: Option<Token>,
 }
 
 /// A placement's messages.
@@ -43,6 +44,8 @@ pub struct Worker {
 pub struct Placement {
     /// Positions in the set, in its order.
     pub members: Vec<usize>,
+    /// Deaths that stand elsewhere and count here too.
+    pub deaths: Vec<usize>,
     /// The registration that makes it certain, if there is one.
     pub registration: Option<usize>,
     over: Option<OffsetDateTime>,
@@ -64,36 +67,131 @@ struct Group {
 
 /// Arranges a set of messages, each of another tag, whose standing is known.
 ///
-/// What was withdrawn or replaced links nothing any more, unless a death would thereby come to lie elsewhere: then it goes on to
-/// link until two officers stand by that.
+/// What was withdrawn or replaced links nothing any more; whose a death is, it says until two officers stand by its end.
 pub fn arrange(said: &[Assertion], standing: &Standing<'_>) -> Arranged {
-    let arranged = arrange_by(said, |one| standing.in_force(one));
-    let dies = |one: &Assertion| standing.in_force(one) && one.asserts(FactKind::Death);
-    if !said.iter().any(|one| standing.is_unconfirmed(one)) || !said.iter().any(dies) {
+    let is_about = |n: &usize| about(&said[*n]).is_none();
+    let is_death = |n: &usize| standing.in_force(&said[*n]) && said[*n].asserts(FactKind::Death) && is_about(n);
+    let deaths: Vec<usize> = (0..said.len()).filter(is_death).collect();
+    let mut arranged = arrange_by(said, |one| standing.in_force(one));
+    if deaths.is_empty() {
         return arranged;
     }
-    let mut kept = arrange_by(said, |one| standing.in_force(one) || standing.is_unconfirmed(one));
-    let beside = |arranged: &Arranged, death: usize| {
-        let place = arranged.placements().find(|one| one.members.contains(&death));
-        let others = place.into_iter().flat_map(|one| &one.members).copied();
-        others.filter(|n| standing.in_force(&said[*n])).collect::<BTreeSet<usize>>()
-    };
-    let deaths = (0..said.len()).filter(|n| dies(&said[*n]));
-    let moved: BTreeSet<usize> = deaths.filter(|n| beside(&arranged, *n) != beside(&kept, *n)).collect();
-    if moved.is_empty() {
-        return arranged;
+    let links = |n: &usize| standing.in_force(&said[*n]) || standing.is_unconfirmed(&said[*n]);
+    let linking: Vec<usize> = (0..said.len()).filter(|n| links(n) && is_about(n)).collect();
+    let groups = groups(said, &linking);
+    let leads = Leads::of(said, &groups);
+    for death in deaths {
+        share(said, death, &leads.candidates(death), &mut arranged);
     }
-    for worker in &mut kept.workers {
-        worker.awaits_second_officer =
-            worker.placements.iter().any(|one| one.members.iter().any(|n| moved.contains(n)));
-    }
-    kept
+    arranged
 }
 
-impl Arranged {
-    fn placements(&self) -> impl Iterator<Item = &Placement> {
-        self.workers.iter().flat_map(|worker| &worker.placements)
+/// Lets a death count for everybody whom it may be about, and at each placement of theirs where it may lie.
+fn share(said: &[Assertion], death: usize, candidates: &Candidates, arranged: &mut Arranged) {
+    let home = |worker: &Worker| worker.placements.iter().position(|one| one.members.contains(&death));
+    let may_be = |worker: &Worker| {
+        let mut registered = worker.placements.iter().filter_map(|one| one.registration);
+        worker.person.is_some_and(|person| candidates.people.contains(&person))
+            || registered.any(|n| candidates.registrations.contains(&n))
+    };
+    let found: Vec<bool> = arranged.workers.iter().map(|one| home(one).is_some() || may_be(one)).collect();
+    let contested = found.iter().filter(|found| **found).count() > 1;
+    let told = said[death].asserted_at;
+    for (worker, _) in arranged.workers.iter_mut().zip(found).filter(|(_, found)| *found) {
+        let spans = spans(said, &worker.placements);
+        let placed = home(worker).unwrap_or_else(|| place_of(&spans, told));
+        // Where it would lie if no ending counted: one that is told later, of an earlier day, does not take it away.
+        let unended: Vec<Span> = spans.iter().map(|(from, _)| (*from, None)).collect();
+        let last = place_of(&unended, told);
+        let runs = |(from, over): &Span| from.is_some_and(|from| from <= told) && over.is_none();
+        let since = spans.iter().any(|(from, _)| from.is_some_and(|from| from > told));
+        worker.awaits_second_officer |= contested || since || (last != placed && spans[last].1.is_some());
+        for (at, placement) in worker.placements.iter_mut().enumerate() {
+            if (at == placed || at == last || runs(&spans[at])) && !placement.members.contains(&death) {
+                placement.deaths.push(death);
+            }
+        }
     }
+}
+
+/// Whom a death may be about.
+#[derive(Default)]
+struct Candidates {
+    people: BTreeSet<Token>,
+    registrations: BTreeSet<usize>,
+}
+
+/// Groups by the identifiers of workers, and of cases, that they name.
+struct Leads<'a> {
+    said: &'a [Assertion],
+    groups: &'a [Group],
+    holders: BTreeMap<&'a Token, Vec<usize>>,
+}
+
+impl<'a> Leads<'a> {
+    fn of(said: &'a [Assertion], groups: &'a [Group]) -> Self {
+        let mut holders: BTreeMap<&Token, Vec<usize>> = BTreeMap::new();
+        for (n, group) in groups.iter().enumerate() {
+            group.worker.iter().chain(&group.cases).for_each(|token| holders.entry(token).or_default().push(n));
+        }
+        Self { said, groups, holders }
+    }
+
+    /// Everybody to whom a death leads by a chain of identifiers, from group to group, each chain up to the first that states a
+    /// lifelong number. A death that states one itself is about that person.
+    fn candidates(&self, death: usize) -> Candidates {
+        let told = &self.said[death];
+        let mut found = Candidates::default();
+        let names_a_person = told.links.iter().any(|link| link.reach == Reach::Person);
+        let own = told.links.iter().filter(|link| link.reach == Reach::Worker && !names_a_person);
+        let own = own.filter_map(|link| self.holders.get(&link.token)).flatten().copied();
+        let home = (0..self.groups.len()).filter(|n| self.groups[*n].members.contains(&death));
+        let mut seen = vec![false; self.groups.len()];
+        let mut next: Vec<usize> = home.chain(own).collect();
+        while let Some(n) = next.pop() {
+            if std::mem::replace(&mut seen[n], true) {
+                continue;
+            }
+            let group = &self.groups[n];
+            found.registrations.extend(self.registrations(n));
+            // Who it was when the death was told is not undone by another number since.
+            let before = group.members.iter().filter(|m| self.said[**m].asserted_at <= told.asserted_at);
+            found.people.extend(group.person.into_iter().chain(person_among(self.said, before)));
+            if group.person.is_none() && !names_a_person {
+                next.extend(self.beside(n));
+            }
+        }
+        // Everything of these people, and whoever states no lifelong number and shares an identifier with them.
+        let of_them = |n: &usize| self.groups[*n].person.is_some_and(|person| found.people.contains(&person));
+        let mut next: Vec<usize> = (0..self.groups.len()).filter(of_them).collect();
+        let mut seen = vec![false; self.groups.len()];
+        while let Some(n) = next.pop() {
+            if !std::mem::replace(&mut seen[n], true) {
+                found.registrations.extend(self.registrations(n));
+                next.extend(self.beside(n).filter(|m| self.groups[*m].person.is_none()));
+            }
+        }
+        found
+    }
+
+    fn registrations(&self, n: usize) -> impl Iterator<Item = usize> {
+        self.groups[n].members.iter().copied().filter(|m| self.said[*m].registers)
+    }
+
+    /// Groups that share an identifier with one; a case where one of the two names nothing else.
+    fn beside(&self, n: usize) -> impl Iterator<Item = usize> {
+        let group = &self.groups[n];
+        let by = |token| self.holders[token].iter().copied();
+        let by_case = group.cases.iter().flat_map(by).filter(|m| group.anonymous || self.groups[*m].anonymous);
+        group.worker.iter().flat_map(by).chain(by_case)
+    }
+}
+
+/// When a placement was registered and when it was over, as far as either is known.
+type Span = (Option<OffsetDateTime>, Option<OffsetDateTime>);
+
+fn spans(said: &[Assertion], placements: &[Placement]) -> Vec<Span> {
+    placements.iter().map(|one| (one.registration.map(|n| said[n].asserted_at), one.over)).collect()
 }
 
 fn arrange_by(said: &[Assertion], speaks: impl Fn(&Assertion) -> bool) -> Arranged {
@@ -153,9 +251,7 @@ fn leads_to(said: &[Assertion], workers: &[Worker], n: usize) -> Option<(usize, 
     if found.next().is_some() {
         return None;
     }
-    let spans: Vec<_> =
-        worker.placements.iter().map(|one| (one.registration.map(|n| said[n].asserted_at), one.over)).collect();
-    Some((w, place_of(&spans, said[n].asserted_at)))
+    Some((w, place_of(&spans(said, &worker.placements), said[n].asserted_at)))
 }
 
 fn workers(said: &[Assertion], of: &[usize]) -> Vec<Worker> {
@@ -231,13 +327,19 @@ fn group(said: &[Assertion], members: Vec<usize>) -> Group {
     let registers = members.iter().copied().filter(|n| said[*n].registers);
     let registration = registers.min_by_key(|n| (said[*n].asserted_at, &said[*n].digest));
     let links = || members.iter().flat_map(|n| said[*n].links.iter().map(move |link| (*n, link)));
-    let person = links().filter(|(_, link)| link.reach == Reach::Person);
-    let person = person.max_by_key(|(n, link)| (said[*n].rank(), link.token)).map(|(_, link)| link.token);
+    let person = person_among(said, &members);
     let since = members.iter().map(|n| said[*n].asserted_at).min().unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let worker = links().filter(|(_, link)| link.reach == Reach::Worker).map(|(_, link)| link.token).collect();
     let cases = links().filter(|(_, link)| link.reach == Reach::Case).map(|(_, link)| link.token).collect();
     let anonymous = links().all(|(_, link)| link.reach == Reach::Case);
     Group { registration, since, worker, person, cases, anonymous, members }
+}
+
+/// The lifelong number that the greatest of these messages states.
+fn person_among<'n>(said: &[Assertion], members: impl IntoIterator<Item = &'n usize>) -> Option<Token> {
+    let links = members.into_iter().flat_map(|n| said[*n].links.iter().map(|link| (said[*n].rank(), link)));
+    let people = links.filter(|(_, link)| link.reach == Reach::Person);
+    people.max_by_key(|(rank, link)| (*rank, link.token)).map(|(_, link)| link.token)
 }
 
 /// Groups by worker, and whether the worker's identifiers are claimed by another.
@@ -319,29 +421,27 @@ fn worker(said: &[Assertion], groups: &[Group], own: &[usize], contested: bool) 
     loose.sort_by_key(|group| (group.since, first(group)));
     let place = |group: &Group| Placement {
         members: group.members.clone(),
+        deaths: Vec::new(),
         registration: group.registration,
         over: over(said, &group.members),
     };
     let mut placements: Vec<Placement> = certain.into_iter().map(place).collect();
     for group in loose {
         if placements.is_empty() {
-            placements.push(Placement { members: Vec::new(), registration: None, over: None });
+            placements.push(Placement { members: Vec::new(), deaths: Vec::new(), registration: None, over: None });
         }
-        let spans: Vec<_> =
-            placements.iter().map(|one| (one.registration.map(|n| said[n].asserted_at), one.over)).collect();
-        let at = place_of(&spans, group.since);
+        let at = place_of(&spans(said, &placements), group.since);
         placements[at].over = placements[at].over.max(over(said, &group.members));
         placements[at].members.extend(&group.members);
     }
-    Worker { placements, contested, awaits_second_officer: false }
+    let person = own.iter().find_map(|n| groups[*n].person);
+    Worker { placements, contested, awaits_second_officer: false, person }
 }
 
 /// The placement that ran at an instant: registered last before it and not over; else the next to be registered; else the
 /// last. Spans are in the order of their registrations.
-fn place_of(spans: &[(Option<OffsetDateTime>, Option<OffsetDateTime>)], at: OffsetDateTime) -> usize {
-    let ran = |(from, over): &(Option<OffsetDateTime>, Option<OffsetDateTime>)| {
-        from.is_none_or(|from| from <= at) && over.is_none_or(|over| over >= at)
-    };
+fn place_of(spans: &[Span], at: OffsetDateTime) -> usize {
+    let ran = |(from, over): &Span| from.is_none_or(|from| from <= at) && over.is_none_or(|over| over >= at);
     let next = || spans.iter().position(|(from, _)| from.is_some_and(|from| from > at));
     spans.iter().rposition(ran).or_else(next).unwrap_or(spans.len().saturating_sub(1))
 }

@@ -64,9 +64,9 @@ fn told(said: &[Assertion]) -> BTreeSet<(bool, Vec<Told>)> {
     let standing = Standing::of(said);
     let arranged = arrange(said, &standing);
     let place = |one: &Placement| {
-        let members = one.members.iter().map(|n| &said[*n]);
-        let state = fold_among(&standing, members.clone(), &FoldRules::default());
-        (state.stage, one.registration.is_some(), members.map(|one| one.tag).collect())
+        let all = one.members.iter().chain(&one.deaths).map(|n| &said[*n]);
+        let state = fold_among(&standing, all, &FoldRules::default());
+        (state.stage, one.registration.is_some(), one.members.iter().map(|n| said[*n].tag).collect())
     };
     arranged.workers.iter().map(|worker| (worker.contested, worker.placements.iter().map(place).collect())).collect()
 }
@@ -201,18 +201,16 @@ fn a_withdrawn_link_moves_a_death_only_with_two_officers() {
     let undo = about_message(4, 3, Effect::Invalidate { target: [2; 16] });
     let by = |n: u8, officer: u8| about_message(n, 3, Effect::Approve { target: [4; 16], officer: [officer; 16] });
     let mut said = vec![undo, registered, permit, death];
-    assert_eq!(stages(&said), [[Stage::Deceased]]);
-    let found = arranged(&said);
-    assert!(found.workers[0].awaits_second_officer);
-    assert_eq!(found.workers[0].placements[0].members, [0, 1, 2, 3], "the withdrawal is shown where it would act");
+    let not_yet = |said: &[Assertion]| assert_eq!(dead(said)[&[1; 16]], (true, true));
+    not_yet(&said);
     said.push(by(5, 1));
-    assert_eq!(stages(&said), [[Stage::Deceased]], "one officer is not two");
+    not_yet(&said);
     said.push(by(6, 2));
+    assert_eq!(dead(&said)[&[1; 16]], (false, false));
     // The withdrawn permit leads to both by then, and so to neither.
     let mut found = stages(&said);
     found.sort();
     assert_eq!(found, [[Stage::None], [Stage::Registered], [Stage::Deceased]]);
-    assert!(!arranged(&said).workers.iter().any(|worker| worker.awaits_second_officer));
 }
 
 #[test]
@@ -225,6 +223,104 @@ fn a_withdrawal_that_moves_no_death_takes_effect_at_once() {
     ];
     assert!(!arranged(&said).workers.iter().any(|worker| worker.awaits_second_officer));
     assert_eq!(stages(&said), [[Stage::Deceased]]);
+}
+
+/// Of each registration, whether the worker whom it registers reads as dead anywhere, and whether officers are asked.
+fn dead(said: &[Assertion]) -> BTreeMap<Token, (bool, bool)> {
+    let standing = Standing::of(said);
+    let mut found = BTreeMap::new();
+    for worker in arrange(said, &standing).workers {
+        let state = |one: &Placement| {
+            let all = one.members.iter().chain(&one.deaths).map(|n| &said[*n]);
+            fold_among(&standing, all, &FoldRules::default()).stage
+        };
+        let is_dead = worker.placements.iter().any(|one| state(one) == Stage::Deceased);
+        for n in worker.placements.iter().flat_map(|one| &one.members) {
+            if said[*n].registers && about(&said[*n]).is_none() {
+                found.insert(said[*n].tag, (is_dead, worker.awaits_second_officer));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn anothers_registration_with_her_passport_takes_no_death_from_her() {
+    let first = registers(1, 0, &[reference(1), passport(1), nik(1)]);
+    let death = says(3, 9, FactKind::Death, "DECEASED", &[passport(1)]);
+    for hour in [-5, 5, 10] {
+        let second = registers(2, hour, &[reference(2), passport(1), nik(2)]);
+        let found = dead(&[first.clone(), death.clone(), second.clone()]);
+        assert_eq!(found[&[1; 16]], (true, true), "registered at {hour}");
+        assert_eq!(found[&[2; 16]], (true, true), "nobody knows who of the two died");
+        // The home party puts the passport of the second right; two officers stand by that.
+        let mut right = registers(4, 12, &[reference(2), passport(2), nik(2)]);
+        right.effects.push(Effect::Correct { target: [2; 16] });
+        let mut said = vec![first.clone(), death.clone(), second, right];
+        assert_eq!(dead(&said)[&[4; 16]], (true, true));
+        for officer in 1..3 {
+            said.push(about_message(4 + officer, 13, Effect::Approve { target: [4; 16], officer: [officer; 16] }));
+        }
+        let found = dead(&said);
+        assert_eq!((found[&[1; 16]], found[&[4; 16]]), ((true, false), (false, false)));
+    }
+}
+
+#[test]
+fn a_registration_that_comes_between_takes_no_death_from_whom_a_chain_leads_to() {
+    let said = [
+        registers(1, 0, &[reference(1), passport(1), nik(1)]),
+        says(2, 1, FactKind::Permit, "ISSUED", &[passport(1), passport(7)]),
+        says(3, 9, FactKind::Death, "DECEASED", &[passport(7)]),
+        registers(4, 10, &[reference(2), passport(7), nik(2)]),
+        about_message(5, 11, Effect::Invalidate { target: [2; 16] }),
+    ];
+    assert_eq!(dead(&said[..3])[&[1; 16]], (true, false));
+    assert_eq!(dead(&said[..4])[&[1; 16]], (true, true));
+    assert_eq!(dead(&said)[&[1; 16]], (true, true), "also not with a withdrawal that nobody stands by");
+}
+
+#[test]
+fn an_ending_told_later_of_an_earlier_day_takes_no_death_away() {
+    let said = [
+        registers(1, 0, &[reference(1), passport(1)]),
+        registers(2, 100, &[reference(2), passport(1)]),
+        says(3, 200, FactKind::Death, "DECEASED", &[passport(1)]),
+        says(4, 150, FactKind::FinalExit, "EXITED", &[reference(2)]),
+    ];
+    assert_eq!(stages(&said[..3]), [[Stage::Deceased, Stage::Deceased]], "neither had ended");
+    assert_eq!(stages(&said), [[Stage::Deceased, Stage::Deceased]]);
+    assert!(arranged(&said).workers[0].awaits_second_officer);
+    // One that had ended before ends as it did.
+    let home = says(5, 50, FactKind::Return, "END_OF_CONTRACT", &[reference(1)]);
+    let said: Vec<Assertion> = said[..3].iter().cloned().chain([home]).collect();
+    assert_eq!(stages(&said), [[Stage::ReturnedHome, Stage::Deceased]]);
+    assert!(!arranged(&said).workers[0].awaits_second_officer);
+}
+
+#[test]
+fn whoever_is_registered_again_after_her_death_is_shown_to_officers() {
+    let said = [
+        registers(1, 0, &[reference(1), passport(1), nik(1)]),
+        says(2, 9, FactKind::Death, "DECEASED", &[reference(1)]),
+        registers(3, 10, &[reference(2), passport(2), nik(1)]),
+    ];
+    assert!(!arranged(&said[..2]).workers[0].awaits_second_officer);
+    assert!(arranged(&said).workers[0].awaits_second_officer);
+    assert_eq!(stages(&said), [[Stage::Deceased, Stage::Registered]]);
+}
+
+#[test]
+fn a_death_of_this_very_placement_is_nobody_elses() {
+    // A message of the first placement states the second's passport by mistake.
+    let said = [
+        registers(1, 0, &[reference(1), passport(1), nik(1)]),
+        registers(2, 0, &[reference(2), passport(2), nik(2)]),
+        says(3, 1, FactKind::Permit, "ISSUED", &[reference(1), passport(2)]),
+        says(4, 9, FactKind::Death, "DECEASED", &[reference(1)]),
+    ];
+    let found = dead(&said);
+    assert_eq!((found[&[1; 16]], found[&[2; 16]]), ((true, false), (false, false)));
 }
 
 #[test]
@@ -313,7 +409,7 @@ proptest! {
     }
 
     #[test]
-    fn no_withdrawal_without_two_officers_moves_a_death(
+    fn no_withdrawal_without_two_officers_brings_anybody_back_to_life(
         said in prop::collection::vec(message(), 0..24).prop_map(numbered)
     ) {
         let withdraws = |one: &Assertion| one.effects.iter().any(|e| matches!(e, Effect::Invalidate { .. } | Effect::Correct { .. }));
@@ -324,16 +420,43 @@ proptest! {
         let without: Vec<Assertion> = with.iter().filter(|one| !withdraws(one)).cloned().collect();
         let standing = Standing::of(&with);
         let counts: BTreeSet<Token> = with.iter().filter(|one| standing.in_force(one)).map(|one| one.tag).collect();
-        let deaths = |said: &[Assertion]| {
-            let arranged = arranged(said);
-            let tags = |one: &Placement| one.members.iter().map(|n| said[*n].tag).filter(|tag| counts.contains(tag)).collect();
-            let dead = |one: &&Placement| {
-                one.members.iter().any(|n| counts.contains(&said[*n].tag) && said[*n].asserts(FactKind::Death))
-            };
-            arranged.placements().filter(dead).map(tags).collect::<BTreeSet<BTreeSet<Token>>>()
-        };
-        let about = |tag: &Token| with.iter().any(|one| one.tag == *tag && about(one).is_some());
-        let bare = |sets: BTreeSet<BTreeSet<Token>>| sets.into_iter().map(|set| set.into_iter().filter(|tag| !about(tag)).collect()).collect::<BTreeSet<BTreeSet<Token>>>();
-        prop_assert_eq!(bare(deaths(&with)), bare(deaths(&without)));
+        let after = dead(&with);
+        for (registration, (was_dead, _)) in dead(&without).into_iter().filter(|(tag, _)| counts.contains(tag)) {
+            prop_assert!(!was_dead || after[&registration].0, "{:?} of {:?}", registration, with);
+        }
     }
+
+    #[test]
+    fn no_claim_brings_anybody_back_to_life(
+        (said, kept) in prop::collection::vec(claim(), 1..16).prop_map(numbered).prop_flat_map(|said| {
+            let kept = prop::collection::vec(any::<bool>(), said.len());
+            (Just(said), kept)
+        })
+    ) {
+        let some: Vec<Assertion> = said.iter().zip(kept).filter(|(_, kept)| *kept).map(|(one, _)| one.clone()).collect();
+        let (before, after) = (dead(&some), dead(&said));
+        for (registration, (was_dead, _)) in before {
+            prop_assert!(!was_dead || after[&registration].0, "{:?} with {:?} of {:?}", registration, some, said);
+        }
+    }
+}
+
+/// What may be claimed without an officer. Who a placement's person is stays the same, and what names a person's identifiers does
+/// not name a placement: whose that is its registration says.
+fn claim() -> impl Strategy<Value = Assertion> {
+    let passports = || prop::collection::btree_set(1..5u8, 0..3);
+    (0..7u8, 0..40i64, 1..5u8, passports()).prop_map(|(what, hour, n, passports)| {
+        let worker: Vec<Link> = passports.into_iter().map(passport).collect();
+        // Two placements are one person's, one has no lifelong number.
+        let person = [None, Some(nik(1)), Some(nik(2)), Some(nik(2))][usize::from(n - 1)];
+        let by_placement = hour % 3 == 0;
+        let named: Vec<Link> = if by_placement { vec![reference(n)] } else { worker.clone() };
+        match what {
+            0 | 1 => registers(0, hour, &worker.into_iter().chain([reference(n)]).chain(person).collect::<Vec<_>>()),
+            2 => says(0, hour, FactKind::Permit, "ISSUED", &named),
+            3 => says(0, hour, FactKind::FinalExit, "EXITED", &named),
+            4 => says(0, hour, FactKind::Death, "DECEASED", &person.into_iter().collect::<Vec<_>>()),
+            _ => says(0, hour, FactKind::Death, "DECEASED", &named),
+        }
+    })
 }

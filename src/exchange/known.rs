@@ -26,17 +26,17 @@ pub(super) struct Known<'s> {
 }
 
 impl<'s> Known<'s> {
-    /// `said` is what each of `steps` asserts, with its standing, `members` the positions of those that belong to the placement. The
-    /// others may withdraw one of them or stand by it.
+    /// `said` is what each of `steps` asserts, with its standing, `members` the positions of those that belong to the placement, and
+    /// `deaths` of those that stand elsewhere and count here. The others may withdraw one of them or stand by it.
     pub(super) fn of(
         steps: &[&'s Step],
         (said, standing): (&[Assertion], &Standing<'_>),
-        members: &[usize],
+        (members, deaths): (&[usize], &[usize]),
         rules: &FoldRules,
     ) -> Self {
         let counts = |n: &&usize| standing.in_force(&said[**n]);
         Self {
-            state: fold_among(standing, members.iter().map(|n| &said[*n]), rules),
+            state: fold_among(standing, members.iter().chain(deaths).map(|n| &said[*n]), rules),
             members: members.iter().map(|n| steps[*n]).collect(),
             in_force: members.iter().filter(counts).map(|n| steps[*n].message).collect(),
         }

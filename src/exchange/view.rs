@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     domain::{
-        facts::Assertion,
+        arrange::arrange,
+        facts::{Assertion, FactKind},
         fold::{FoldRules, State, fold},
         identifiers::is_pairwise_id,
         standing::Standing,
@@ -191,10 +192,13 @@ impl<'g> View<'g> {
         let said: Vec<Assertion> = around.iter().map(|step| step.assertion.clone()).collect();
         let own = |n: &usize| around[*n].here && !decides(around[*n]);
         let members: Vec<usize> = (0..around.len()).filter(own).collect();
+        let elsewhere = deaths_elsewhere(&place, steps);
+        let counts_here = |n: &usize| elsewhere.contains(&around[*n].message);
+        let deaths: Vec<usize> = (0..around.len()).filter(counts_here).collect();
         let known = Known::of(
             &around,
             (&said, &Standing::of(&said)),
-            &members,
+            (&members, &deaths),
             &self.gateway.journal.rules_of(&place.corridor).fold,
         );
         Placement { place, known }
@@ -241,4 +245,17 @@ impl<'g> View<'g> {
     fn away(&self, fault: &StoreFault) -> Box<Problem> {
         Box::new(self.gateway.unavailable(fault))
     }
+}
+
+/// Deaths that stand elsewhere and count at a placement.
+fn deaths_elsewhere(place: &Place, steps: &[Step]) -> Vec<Uuid> {
+    let all: Vec<&Step> = steps.iter().filter(|step| step.placement == place.id && step.outcome != "refused").collect();
+    if !all.iter().any(|step| !step.here && step.assertion.asserts(FactKind::Death)) {
+        return Vec::new();
+    }
+    let said: Vec<Assertion> = all.iter().map(|step| step.assertion.clone()).collect();
+    let arranged = arrange(&said, &Standing::of(&said));
+    let mut placements = arranged.workers.iter().flat_map(|worker| &worker.placements);
+    let here = placements.find(|one| one.members.iter().any(|n| all[*n].here));
+    here.into_iter().flat_map(|one| &one.deaths).map(|n| all[*n].message).collect()
 }

@@ -309,8 +309,8 @@ pub struct Waiting {
     pub problem: Option<String>,
 }
 
-/// Messages that wait for a person, newest first: held ones nobody decided on, and those of `withdrawals` about a placement whose
-/// death waits to be withdrawn; none of a `hidden` type.
+/// Messages that wait for a person, newest first: held ones nobody decided on, and those of `withdrawals` that stand in one dossier
+/// with a death which waits for officers; none of a `hidden` type.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
@@ -326,8 +326,10 @@ pub async fn waiting_for_a_person(
            from messages m
            where m.type <> all ($3)
              and ((m.outcome = 'held' and not exists (select from decisions d where d.target = m.id))
-               or (m.type = any($1) and m.outcome = 'applied' and (m.subject is null or m.subject in (
-                    select id from subjects where 'AWAITS_SECOND_OFFICER' = any(exceptions))))
+               or (m.type = any($1) and m.outcome = 'applied' and (m.subject is null or m.dossier in (
+                    select e.id from subjects s join dossiers d on d.id = s.dossier
+                      join dossiers e on coalesce(e.merged_into, e.id) = coalesce(d.merged_into, d.id)
+                    where 'AWAITS_SECOND_OFFICER' = any(s.exceptions))))
                or (m.outcome = 'held' and m.subject in (select id from subjects where 'AWAITS_SECOND_OFFICER' = any(exceptions))
                     and (select count(*) from decisions d where d.target = m.id and d.verdict = 'ACCEPTED') = 1))
            order by m.received_at desc limit $2"#,

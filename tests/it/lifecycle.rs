@@ -109,6 +109,57 @@ async fn two_who_claim_one_passport_stay_two_and_are_shown_to_an_officer() {
 }
 
 #[tokio::test]
+async fn anothers_claim_to_her_passport_brings_no_dead_worker_back() {
+    let mut gateway = TestGateway::start().await;
+    let (kp2mi, my) = (gateway.system("kp2mi-system"), gateway.system("my-gateway"));
+    sent(&kp2mi, &nominated(20, "E7654321", "H-1")).await;
+    let reported = sent(&my, &told("death.reported.v1", "P-POL", 9, "E7654321", |_| {})).await;
+    let her = reported["placement"]["id"].clone();
+    let permit = told("permit.issued.v1", "P-IMM", 12, "E7654321", |e| e["data"]["placement"] = json!({"id": her}));
+    sent(&my, &permit).await;
+    let desk = Desk::named(&gateway, "a.sari", MISSION);
+    let dead = desk.placement("E7654321").await;
+    assert_eq!((&dead["stage"], &dead["exceptions"]), (&json!("DECEASED"), &json!([])), "{dead}");
+    let (_, ids) = desk.get("/api/v1/placements?stage=DECEASED", "PROTECTION_CASE").await;
+    assert_eq!(ids["placements"].as_array().unwrap().len(), 1);
+    let known = my.call(Method::GET, "/v1/placements", "", vec![]).await.unwrap().body["placements"].clone();
+    let as_known = |page: &Value, id: &Value| of(page, "id", id.as_str().unwrap()).unwrap()["stage"].clone();
+    assert_eq!(as_known(&known, &her), "DECEASED", "{known}");
+    let mut other = nominated(5, "E7654321", "H-2");
+    other["data"]["worker"]["nik"] = json!("3201016902960002");
+    sent(&kp2mi, &other).await;
+    let still = desk.get(&format!("/api/v1/placements/{}", dead["id"].as_str().unwrap()), "PROTECTION_CASE").await.1;
+    let waits = json!(["SAME_PASSPORT", "AWAITS_SECOND_OFFICER"]);
+    assert_eq!((&still["stage"], &still["exceptions"]), (&json!("DECEASED"), &waits), "{still}");
+    assert_eq!(
+        still["facts"]["death"]["message"], dead["facts"]["death"]["message"],
+        "whence it is known stays readable"
+    );
+    let known = my.call(Method::GET, "/v1/placements", "", vec![]).await.unwrap().body["placements"].clone();
+    assert_eq!(as_known(&known, &her), "DECEASED", "nor for the partner: {known}");
+    // The home party withdraws what it said of the second and says it with her own passport; two officers stand by that.
+    let mut right = nominated(4, "E1111111", "H-2");
+    right["data"]["worker"]["nik"] = json!("3201016902960002");
+    sent(&kp2mi, &right).await;
+    let undo = event("message.invalidated.v1", "KP2MI", |e| {
+        e["corridor"] = json!("my");
+        e["data"]["placement"] = json!({"reference": "H-2"});
+        e["data"]["invalidates"]["id"] = other["id"].clone();
+    });
+    let undone = sent(&kp2mi, &undo).await;
+    let (_, asked) = desk.get("/api/v1/held", "PROTECTION_CASE").await;
+    assert_eq!(asked["held"][0]["message"], undone["message"], "officers are asked: {asked}");
+    desk.decide(&undone["message"], "ACCEPTED", "the office typed her number wrong").await;
+    assert_eq!(desk.placement("E1111111").await["stage"], "DECEASED", "one officer is not two");
+    Desk::named(&gateway, "b.putra", MISSION).decide(&undone["message"], "ACCEPTED", "agreed").await;
+    let alive = desk.placement("E1111111").await;
+    assert_eq!((&alive["stage"], &alive["exceptions"]), (&json!("MATCHED"), &json!([])), "{alive}");
+    let dead = desk.get(&format!("/api/v1/placements/{}", dead["id"].as_str().unwrap()), "PROTECTION_CASE").await.1;
+    assert_eq!((&dead["stage"], &dead["exceptions"]), (&json!("DECEASED"), &json!([])), "{dead}");
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
 async fn a_clock_that_runs_out_is_seen_reminds_once_and_stops_with_the_answer() {
     let mut gateway = TestGateway::start().await;
     let running = gateway.running.as_ref().unwrap().gateway.clone();

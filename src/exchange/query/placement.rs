@@ -34,7 +34,7 @@ impl Inquiry<'_> {
         let (fields, shown) = self.fields(&known).await?;
         let state = &known.state;
         let mut whole = self.summary(&row);
-        self.put_state(&mut whole, state, &known.members, until);
+        self.put_state(&mut whole, state, &everything, until);
         whole["as_of"] = rfc3339(until);
         whole["fields"] = fields;
         if self.purpose.facts.is_none() {
@@ -68,7 +68,7 @@ impl Inquiry<'_> {
         let own = placements().find(|one| one.members.iter().any(anchor));
         let here = |one: &&Placement| one.members.iter().filter(|n| steps[**n].here).count();
         let own = own.or_else(|| placements().filter(|one| here(one) > 0).max_by_key(here));
-        let members = own.map(|one| one.members.as_slice()).unwrap_or_default();
+        let members = own.map(|one| (&*one.members, &*one.deaths)).unwrap_or_default();
         let rules = &self.gateway.journal.rules_of(&row.corridor).fold;
         Known::of(&steps, (&said, &standing), members, rules)
     }

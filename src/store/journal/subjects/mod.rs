@@ -382,7 +382,7 @@ impl Dossier {
         if self.kind != SubjectKind::Placement {
             let all: Vec<usize> = (0..said.len()).collect();
             let at = self.claim(self.kind.as_str(), &all, None, None, &by);
-            self.fold(at, &all, [], &by);
+            self.fold(at, (&all, &[]), [], &by);
         }
         for worker in &arranged.workers {
             let all: Vec<usize> = worker.placements.iter().flat_map(|one| one.members.iter().copied()).collect();
@@ -394,9 +394,9 @@ impl Dossier {
                 (worker.awaits_second_officer, Exception::AwaitsSecondOfficer),
             ];
             let exceptions = || exceptions.into_iter().filter(|(open, _)| *open).map(|(_, exception)| exception);
-            for Placement { members, registration, .. } in &worker.placements {
+            for Placement { members, deaths, registration, .. } in &worker.placements {
                 let at = self.claim(SubjectKind::Placement.as_str(), members, *registration, Some(of), &by);
-                self.fold(at, members, exceptions(), &by);
+                self.fold(at, (members, deaths), exceptions(), &by);
             }
         }
         self.close_unclaimed();
@@ -478,21 +478,26 @@ impl Dossier {
         }
     }
 
-    /// Folds the messages of a row into its state, with exceptions that follow from the dossier, and files them there.
+    /// Folds the messages of a row into its state, with deaths that stand elsewhere and exceptions that follow from the dossier, and
+    /// files them there.
     fn fold(
         &mut self,
         at: usize,
-        members: &[usize],
+        (members, deaths): (&[usize], &[usize]),
         exceptions: impl IntoIterator<Item = Exception>,
         by: &Settling<'_>,
     ) {
         let rules = by.journal.rules_of(&self.corridor);
-        let mut state = fold_among(by.standing, members.iter().map(|n| &by.said[*n]), &rules.fold);
-        state.exceptions.extend(exceptions);
+        let folded =
+            |all: &mut dyn Iterator<Item = &usize>| fold_among(by.standing, all.map(|n| &by.said[*n]), &rules.fold);
+        let own = folded(&mut members.iter());
+        // While nobody knows whose death it is, everybody's clocks run on.
         let clocks = match &rules.sides {
-            Some(sides) => running(&state, &self.mentions, &rules.clocks, sides, rules.fold.cut_over),
+            Some(sides) => running(&own, &self.mentions, &rules.clocks, sides, rules.fold.cut_over),
             None => Vec::new(),
         };
+        let mut state = if deaths.is_empty() { own } else { folded(&mut members.iter().chain(deaths)) };
+        state.exceptions.extend(exceptions);
         let row = &mut self.subjects[at];
         for n in members {
             let filed = &mut self.filed[*n];
