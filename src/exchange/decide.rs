@@ -45,7 +45,7 @@ pub struct Decided {
 ///
 /// # Errors
 /// `purpose-missing` where the purpose does not let officers decide; `not-found`; `malformed-request` without a reason or for a
-/// message about which nothing is to be decided; `duplicate-id-other-bytes` where the same officer decided otherwise before;
+/// message about which nothing is to be decided; `decided-before` where a decision stands that counts instead;
 /// `service-unavailable`.
 pub async fn decide(
     gateway: &Gateway,
@@ -72,13 +72,13 @@ pub async fn decide(
     // For a held message one officer is enough, so the first decision stands; a correction may undo a death, which needs two.
     let one_is_enough = target.outcome == "held" && !shielded && !target.corrects;
     if one_is_enough && messages::decided_by_another(pool, verdict.message, &officer.name).await.map_err(away)? {
-        return Err(refuse(ProblemKind::DuplicateIdOtherBytes, "decided-before"));
+        return Err(Box::new(gateway.problem(ProblemKind::DecidedBefore)));
     }
     let intent = intent(gateway, officer, purpose, verdict, &target)
         .ok_or_else(|| refuse(ProblemKind::PurposeMissing, "no-authority-of-the-home-party"))?;
     let (id, repeat) = match gateway.queue.submit(intent).await {
         Ok(Answer::Stored { receipt, repeat, .. }) => (receipt.message, repeat),
-        Ok(Answer::Conflict) => return Err(refuse(ProblemKind::DuplicateIdOtherBytes, "decided-before")),
+        Ok(Answer::Conflict) => return Err(Box::new(gateway.problem(ProblemKind::DecidedBefore))),
         Ok(Answer::Replayed | Answer::Barred(_)) => return Err(refuse(ProblemKind::Forbidden, "not-now")),
         Err(fault) => return Err(Box::new(gateway.not_stored(fault))),
     };

@@ -41,6 +41,8 @@ kinds! {
     IdentifierInvalid = "identifier-invalid", 422;
     /// The same message id with other bytes.
     DuplicateIdOtherBytes = "duplicate-id-other-bytes", 409;
+    /// An officer decided about this message before, otherwise.
+    DecidedBefore = "decided-before", 409;
     /// RFC 9530 digest missing or not of these bytes.
     DigestMismatch = "digest-mismatch", 400;
     /// RFC 9421 signature missing or wrong.
@@ -83,7 +85,7 @@ kinds! {
     PurposeMissing = "purpose-missing", 403;
     /// A wire message cannot be read by the party's mapping.
     MappingFailed = "mapping-failed", 422;
-    /// The database is away: nothing was stored, send again.
+    /// The database is away: nothing was stored or told, ask again.
     ServiceUnavailable = "service-unavailable", 503;
     /// The ledger is halted: intake stops, reading goes on.
     LedgerHalted = "ledger-halted", 503;

@@ -314,9 +314,10 @@ async fn nothing_goes_out_about_somebody_in_a_shelter_unless_two_officers_decide
     assert_eq!((status, &one["released"]), (StatusCode::CREATED, &json!(false)), "{one}");
     assert_eq!(first.decide(&asked["message"], "ACCEPTED", "the employer is away").await.0, StatusCode::OK, "once");
     let again = Desk::named(&gateway, "A.Sari", MISSION);
+    let (status, problem) = again.decide(&asked["message"], "ACCEPTED", "another reason").await;
     assert_eq!(
-        again.decide(&asked["message"], "ACCEPTED", "another reason").await.0,
-        StatusCode::CONFLICT,
+        (status, &problem["type"]),
+        (StatusCode::CONFLICT, &json!("urn:onechannel:problem:decided-before")),
         "one officer is one"
     );
     assert_eq!(letters().await.0, 0, "one officer is not two");
