@@ -170,9 +170,11 @@ fn tell(results: &[Checked], kept: Option<&Checkpoint>, json: bool) -> Holds {
     }
     for log in results {
         let verdict = if log.faults.is_empty() { "holds" } else { "DOES NOT HOLD" };
+        let cosigned =
+            if log.cosignatures > 0 { format!(", {} cosignatures", log.cosignatures) } else { String::new() };
         println!(
-            "{}: {} entries, {} checkpoints, {} cosignatures, {} tiles: {verdict}",
-            log.log, log.size, log.checkpoints, log.cosignatures, log.tiles
+            "{}: {} entries, {} checkpoints, {} tiles{cosigned}: {verdict}",
+            log.log, log.size, log.checkpoints, log.tiles
         );
         log.faults.iter().for_each(|fault| println!("  {fault}"));
         if let Some(kept) = kept.filter(|kept| kept.origin == log.log && log.faults.is_empty()) {
