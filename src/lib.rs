@@ -16,7 +16,8 @@
 //! 5. **Either side can prove what happened, offline.** (`ledger::receipt::tests`, `it::journal::a_receipt_verifies…`,
 //!    `it::samples::every_sample_makes_its_first_exchange…`, `it::ledger::whatever_a_superuser_does…`,
 //!    `it::ledger::an_exported_folder…`, `it::ledger::a_log_rolled_back…`; we countersign a partner's own log,
-//!    `it::witness`; that the partner countersigns ours is not built yet.)
+//!    `it::witness`, and a partner's witness ours, `it::cosigning::what_is_recorded…`; an old backup or a second gateway signs no other
+//!    history, `it::cosigning::an_old_backup…`, `it::cosigning::of_two_gateways…`.)
 //! 6. **The ledger holds nothing that names a person.** Destroying a person's keys leaves every proof whole.
 //!    (`it::ministry::an_erased_person…`)
 //! 7. **A party is data.** `src/` names no country, authority or identifier kind; the test reads all but `sandbox` and unit tests,
@@ -44,7 +45,7 @@
 //! | [`access`] | officers and the purposes they may state |
 //! | [`store`] | the only SQL: journal, deliveries, queries, ledger rows and tiles, keys |
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
-//! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, deadlines, limits, query (officers), view (parties' systems), witness, decide, erase, … |
+//! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, deadlines, limits, query (officers), view (parties' systems), witness, cosigning, decide, erase, … |
 //! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |
 //! | `sandbox` | private PostgreSQL, throw-away PKI, mocks of both sides, the integrator's kit, population (a default cargo feature) |
 //! | [`app`] | configuration, wiring, loops, system clock and generator, command line (one file a command) |
@@ -63,7 +64,8 @@
 //!
 //! **A receipt is doubted years later.** [`ledger::receipt::Receipt::verify`] takes the file and the log's public key: the
 //! entry line is canonical, the proof leads from its hash to the root in the signed checkpoint, and, given the message's
-//! bytes, the opening shows that the entry commits to exactly these. Whether the log still is the one that signed it:
+//! bytes, the opening shows that the entry commits to exactly these; the partner's witness signed the same checkpoint
+//! ([`exchange::cosigning`]). Whether the log still is the one that signed it:
 //! [`store::ledger::consistency`] proves from stored tiles that today's checkpoint extends the receipt's, and whoever has the
 //! certificate of the corridor computes the same from [`http`]'s tiles. [`store::ledger::check`] recomputes a whole log from its first
 //! leaf, against a checkpoint that somebody kept too, and names what does not hold ([`ledger::audit`]); `ledger export` writes the

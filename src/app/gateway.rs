@@ -9,7 +9,11 @@ use super::{
 use crate::{
     access::Issuer,
     client::{self, Own, PartyClient},
-    exchange::{self, Gateway, deliver::Pace},
+    exchange::{
+        self, Gateway,
+        cosigning::{self, Standings},
+        deliver::Pace,
+    },
     http::{self, Limits, Port, ministry::Ministry},
     ledger::note::{Cosigner, NoteSigner, VerifierKey},
     partner::{Parties, Party, formats::Formats},
@@ -119,6 +123,7 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         verifier: TokenVerifier::new(own_keys, &config.external, &config.external, TokenCache::new(TOKENS_REMEMBERED)),
         signing,
         witness,
+        standings: Standings::default(),
         name: config.external.clone(),
         queue: JournalHandle::start(journal.clone()),
         journal,
@@ -137,6 +142,12 @@ fn sound<T, F: Display>(read: Result<T, Vec<F>>, wrong: &mut Vec<String>) -> Opt
 /// [`StartFaults`].
 pub async fn start(config: &Config) -> Result<Running, StartFaults> {
     let gateway = assemble(config).await?;
+    let mut clients = HashMap::new();
+    for code in gateway.parties.partners.keys() {
+        clients.extend(party_client(config, &gateway, code, None)?.map(|client| (code.clone(), client)));
+    }
+    // Before anything can be signed.
+    let witnesses = ask_witnesses(&gateway, &clients).await?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let listener = TcpListener::bind(config.channel_listen).await;
@@ -148,8 +159,11 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
     let authorities = [own].into_iter().chain(config.also_known_as.clone()).collect();
     let port = Arc::new(Port::new(gateway.clone(), limits(config), authorities));
     tasks.spawn(http::listener::serve(port, listener, tls, stopped.clone()));
+    for witness in witnesses {
+        tasks.spawn(loops::cosign(gateway.clone(), witness, stopped.clone()));
+    }
     for party in gateway.parties.partners.values() {
-        let Some(client) = party_client(config, &gateway, party.code(), None)? else { continue };
+        let Some(client) = clients.get(party.code()).cloned() else { continue };
         tasks.spawn(loops::deliver(
             gateway.clone(),
             party.code().to_owned(),
@@ -183,6 +197,34 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
         });
     }
     Ok(Running { gateway, stop, tasks })
+}
+
+/// The partners' witnesses, each asked whether our logs are as new here as what it saw.
+async fn ask_witnesses(
+    gateway: &Gateway,
+    clients: &HashMap<String, Arc<PartyClient>>,
+) -> Result<Vec<cosigning::Witness>, StartFaults> {
+    let mut witnesses = Vec::new();
+    for (code, party) in &gateway.parties.partners {
+        match clients.get(code).and_then(|client| witness(party, client)) {
+            Some(witness) => witnesses.push(witness),
+            None => cosigning::without_witness(gateway, code).await.map_err(StartFaults::of)?,
+        }
+    }
+    let asked = witnesses.iter().map(|witness| cosigning::at_start(gateway, witness));
+    futures_util::future::try_join_all(asked).await.map_err(StartFaults::of)?;
+    Ok(witnesses)
+}
+
+/// A partner's witness, reached through its client.
+pub fn witness(party: &Party, client: &Arc<PartyClient>) -> Option<cosigning::Witness> {
+    let prefix = party.profile.witness.as_ref()?.prefix.clone();
+    Some(cosigning::Witness {
+        corridor: party.code().to_owned(),
+        prefix,
+        key: party.witness.clone()?,
+        client: client.clone(),
+    })
 }
 
 fn log_signer(config: &Config, origin: &str, log: &str) -> Result<NoteSigner, StartFaults> {
@@ -248,6 +290,7 @@ fn public_keys(
     all.push(note_key("witness", &parties.home, witness.verifier()));
     for party in parties.partners.values() {
         all.extend(party.logs.iter().map(|key| note_key("log", party, key)));
+        all.extend(party.witness.iter().map(|key| note_key("witness", party, key)));
     }
     Ok(all)
 }

@@ -4,7 +4,9 @@
 use crate::{
     client::PartyClient,
     exchange::{
-        Gateway, deadlines,
+        Gateway,
+        cosigning::{self, Witness},
+        deadlines,
         deliver::{self, Pace},
         evidence, limits, poll,
     },
@@ -24,6 +26,10 @@ const REMIND: Duration = Duration::from_secs(5);
 const BUILD: Duration = Duration::from_secs(5);
 /// How often limits are looked at.
 const COUNT: Duration = Duration::from_secs(60);
+/// How often a log's newest checkpoint is submitted to its witness, if it is new.
+const COSIGN: Duration = Duration::from_secs(1);
+/// How often one is submitted again that a witness did not cosign.
+const COSIGN_AGAIN: Duration = Duration::from_secs(3);
 /// Pause after a fault.
 const AFTER_FAULT: Duration = Duration::from_secs(1);
 
@@ -65,6 +71,19 @@ pub(super) async fn look_at_limits(gateway: Arc<Gateway>, mut stop: watch::Recei
 pub(super) async fn build_tiles(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
     loop {
         let time = if evidence::build_tiles(&gateway).await == 0 { BUILD } else { Duration::ZERO };
+        if !pause(&mut stop, time).await {
+            return;
+        }
+    }
+}
+
+/// Has one corridor's log cosigned.
+pub(super) async fn cosign(gateway: Arc<Gateway>, witness: Witness, mut stop: watch::Receiver<bool>) {
+    loop {
+        if let Err(fault) = cosigning::round(&gateway, &witness).await {
+            tracing::error!(corridor = witness.corridor, %fault, "a checkpoint could not be submitted");
+        }
+        let time = if gateway.standings.of(&witness.corridor).cosigning { COSIGN } else { COSIGN_AGAIN };
         if !pause(&mut stop, time).await {
             return;
         }

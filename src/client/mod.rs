@@ -4,6 +4,9 @@
 //! not.
 
 mod oauth;
+mod witness;
+
+pub use witness::Submitted;
 
 use crate::{
     domain::clock::{Clock, Random},

@@ -36,7 +36,7 @@ pub async fn round(gateway: &Gateway) -> Result<usize, StoreFault> {
                 Some(intent) => match gateway.queue.submit(intent).await {
                     Ok(_) => {}
                     // Not stored: the next round tries again.
-                    Err(JournalFault::Full | JournalFault::Unavailable) => continue,
+                    Err(JournalFault::Full | JournalFault::Unavailable | JournalFault::Halted) => continue,
                 },
                 None => tracing::warn!(clock = clock.name, message = %clock.message, "nobody can be reminded"),
             }

@@ -37,6 +37,10 @@ pub struct Pace {
 /// # Errors
 /// [`StoreFault`]: what was leased is due again when the lease ends.
 pub async fn round(gateway: &Gateway, party: &str, client: &PartyClient, pace: Pace) -> Result<usize, StoreFault> {
+    if gateway.standings.of(party).halted {
+        // What the party would answer could not be recorded.
+        return Ok(0);
+    }
     let now = gateway.now();
     let token = uuid_v7(gateway.clock(), gateway.random());
     let limit = 4 * pace.parallel as i64;
@@ -133,7 +137,7 @@ fn settlement(
     reason: Option<String>,
     answer: Vec<u8>,
 ) -> Settlement {
-    let assurance = gateway.parties.party(party).map_or("tls", |party| party.profile.assurance.as_str());
+    let assurance = gateway.assurance(party).unwrap_or("tls");
     Settlement {
         party: party.to_owned(),
         seq: lease.seq,

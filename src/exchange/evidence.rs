@@ -9,7 +9,8 @@ use crate::{
     trust::anchors::PeerCertificate,
 };
 
-/// The newest checkpoint of the caller's corridor; a home system names one.
+/// The newest checkpoint of the caller's corridor that a witness cosigned, or the newest at all of one that has none; a home system
+/// names the corridor.
 ///
 /// # Errors
 /// `forbidden` for another party's corridor, `not-found` for a log that is still empty.
@@ -19,8 +20,12 @@ pub async fn checkpoint(
     corridor: Option<&str>,
 ) -> Result<String, Box<Problem>> {
     let log = log_of(gateway, peer, corridor)?;
-    let note = ledger::checkpoint(&gateway.journal.channel, &log).await;
-    let note = note.map_err(|fault| Box::new(gateway.unavailable(&fault)))?;
+    let pool = &gateway.journal.channel;
+    let away = |fault| Box::new(gateway.unavailable(&fault));
+    let note = match ledger::cosign::newest(pool, &log).await.map_err(away)? {
+        Some(cosigned) => Some(cosigned.note),
+        None => ledger::checkpoint(pool, &log).await.map_err(away)?,
+    };
     note.ok_or_else(|| Box::new(gateway.problem(ProblemKind::NotFound).because("the-log-is-empty")))
 }
 

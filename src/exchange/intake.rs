@@ -29,7 +29,7 @@ use crate::{
     store::{
         access::Spend,
         deliveries::Told,
-        journal::{Answer, Intent, Links, SubjectKind},
+        journal::{Answer, Intent, JournalFault, Links, SubjectKind},
         messages,
     },
 };
@@ -88,6 +88,9 @@ pub async fn take(
     let told = lateness::told(gateway, caller, &item.event).await?;
     let other = correction(item.reading.as_ref());
     let intent = judge(gateway, caller, item, told.as_ref(), spends);
+    if gateway.standings.of(&intent.corridor).halted {
+        return Err(Box::new(gateway.not_stored(JournalFault::Halted)));
+    }
     let again = caller.client().party.profile.same_id_corrects.then(|| intent.clone());
     let mut answer = gateway.queue.submit(intent).await.map_err(|fault| Box::new(gateway.not_stored(fault)))?;
     if let (Answer::Conflict, Some(intent)) = (&answer, again) {
@@ -218,7 +221,7 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, about: Option<
         id: gateway.id(),
         party: party.to_owned(),
         client: caller.client().id.clone(),
-        assurance: gateway.parties.party(&corridor).map_or("domestic", |p| p.profile.assurance.as_str()).to_owned(),
+        assurance: gateway.assurance(&corridor).unwrap_or("domestic").to_owned(),
         policy: gateway.policy(&corridor),
         type_name: text("type").unwrap_or_default().to_owned(),
         authority: authority.to_owned(),
@@ -415,7 +418,8 @@ pub async fn status(gateway: &Gateway, caller: &Caller, id: Uuid) -> Result<mess
     own.ok_or_else(|| Box::new(gateway.problem(ProblemKind::NotFound).because("no-such-message")))
 }
 
-/// The receipt of a message that the caller's party sent: the same that its sender got.
+/// The receipt of a message that the caller's party sent: the same entry and index that its sender got, under the first checkpoint at
+/// or after it that a witness cosigned, once there is one.
 ///
 /// # Errors
 /// As [`status`].

@@ -111,7 +111,7 @@ async fn keep_back(
         reason: Some(reason.to_owned()),
         answer: Vec::new(),
         policy: gateway.policy(party),
-        assurance: gateway.parties.party(party).map_or("tls", |one| one.profile.assurance.as_str()).to_owned(),
+        assurance: gateway.assurance(party).unwrap_or("tls").to_owned(),
     };
     let parked: Vec<Settlement> =
         letters.iter().filter_map(|one| Some(settlement(one, kept.get(&one.message)?))).collect();
@@ -174,7 +174,7 @@ pub async fn acknowledge(gateway: &Gateway, caller: &Caller, cursor: i64, body: 
             reason: None,
             answer: answer.clone(),
             policy: gateway.policy(party.code()),
-            assurance: party.profile.assurance.as_str().to_owned(),
+            assurance: gateway.assurance(party.code()).unwrap_or("tls").to_owned(),
         })
         .collect();
     let settled = if settlements.is_empty() { 0 } else { gateway.journal.settle(&settlements).await.map_err(away)? };

@@ -7,6 +7,7 @@
 pub mod actions;
 pub mod admission;
 pub mod caller;
+pub mod cosigning;
 pub mod crl_grace;
 pub mod deadlines;
 pub mod decide;
@@ -37,7 +38,7 @@ use crate::{
     },
     ledger::note::Cosigner,
     message::problem::{Problem, ProblemKind},
-    partner::{Parties, Party, formats::Formats},
+    partner::{Parties, Party, formats::Formats, profile::Assurance},
     schema::{Schemas, catalogue::ClockEntry},
     store::{
         StoreFault, access,
@@ -50,6 +51,7 @@ use crate::{
     },
     vault::sha256,
 };
+use cosigning::Standings;
 use std::{collections::HashMap, sync::Arc};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -78,6 +80,8 @@ pub struct Gateway {
     pub queue: JournalHandle,
     /// Cosigns the partners' own logs.
     pub witness: Cosigner,
+    /// How the corridors stand towards the partners' witnesses.
+    pub standings: Standings,
     /// Digest of the policy document in force, by corridor.
     pub policies: HashMap<String, [u8; 32]>,
 }
@@ -110,6 +114,9 @@ impl Gateway {
 
     /// A fault of the database as a problem; its cause is logged once, under the error id.
     pub fn unavailable(&self, fault: &StoreFault) -> Problem {
+        if let StoreFault::Halted { .. } = fault {
+            return self.halted();
+        }
         let problem = self.problem(ProblemKind::ServiceUnavailable);
         tracing::error!(error_id = %problem.id, %fault, "a request failed for the database");
         Problem { retry_after_s: Some(1), ..problem }
@@ -120,8 +127,22 @@ impl Gateway {
         let problem = self.problem(ProblemKind::ServiceUnavailable).because(match fault {
             JournalFault::Unavailable => "database-away",
             JournalFault::Full => "queue-full",
+            JournalFault::Halted => return self.halted(),
         });
         Problem { retry_after_s: Some(1), ..problem }
+    }
+
+    /// Nothing is appended to the corridor's log: a person has to mend it.
+    fn halted(&self) -> Problem {
+        let problem = self.problem(ProblemKind::LedgerHalted).because("history-behind-witness");
+        Problem { retry_after_s: Some(60), ..problem }
+    }
+
+    /// What a party can prove at this moment, for entries and receipts: `witnessed` only while its witness really cosigns.
+    pub fn assurance(&self, party: &str) -> Option<&'static str> {
+        let declared = self.parties.party(party)?.profile.assurance;
+        let is_had = declared != Assurance::Witnessed || self.standings.of(party).cosigning;
+        Some(if is_had { declared } else { Assurance::AnswerSigned }.as_str())
     }
 
     /// The side that an authority speaks for.

@@ -1,7 +1,7 @@
 //! For those who operate the gateway: its figures, and whether it can take messages.
 
 use super::Gateway;
-use crate::store::{StoreFault, deliveries, query};
+use crate::store::{StoreFault, deliveries, ledger::cosign, query};
 
 /// Figures for the operations port: deliveries by party and state, messages by outcome.
 ///
@@ -25,14 +25,43 @@ pub async fn figures(gateway: &Gateway) -> Result<String, StoreFault> {
     for (party, age) in gateway.trust.crl_ages(gateway.now()) {
         text.push_str(&format!("onechannel_crl_age_seconds{{party=\"{party}\"}} {age}\n"));
     }
+    witnesses(gateway, &mut text).await?;
     Ok(text)
 }
 
-/// Whether the gateway can take messages.
+/// How far the partners' witnesses are behind the logs, and what they do not cosign.
+async fn witnesses(gateway: &Gateway, text: &mut String) -> Result<(), StoreFault> {
+    let (mut sizes, mut cosigned, mut halted) = (String::new(), String::new(), String::new());
+    let mut faults = String::new();
+    for (corridor, standing) in gateway.standings.all() {
+        let state = cosign::state(&gateway.journal.channel, &gateway.journal.log(&corridor)).await?;
+        sizes.push_str(&format!("onechannel_log_size{{corridor=\"{corridor}\"}} {}\n", state.size));
+        cosigned.push_str(&format!("onechannel_log_cosigned_size{{corridor=\"{corridor}\"}} {}\n", state.cosigned));
+        let is_halted = u8::from(state.halted.is_some());
+        halted.push_str(&format!("onechannel_log_halted{{corridor=\"{corridor}\"}} {is_halted}\n"));
+        if let Some(fault) = standing.fault {
+            faults.push_str(&format!("onechannel_witness_fault{{corridor=\"{corridor}\",fault=\"{fault}\"}} 1\n"));
+        }
+    }
+    for (name, lines) in
+        [("log_size", sizes), ("log_cosigned_size", cosigned), ("log_halted", halted), ("witness_fault", faults)]
+    {
+        text.push_str(&format!("# TYPE onechannel_{name} gauge\n{lines}"));
+    }
+    Ok(())
+}
+
+/// Whether the gateway can take messages; gives the corridors that it takes none of, each with why.
 ///
 /// # Errors
 /// [`StoreFault`].
-pub async fn ready(gateway: &Gateway) -> Result<(), StoreFault> {
+pub async fn ready(gateway: &Gateway) -> Result<Vec<(String, &'static str)>, StoreFault> {
     query::ping(&gateway.journal.channel).await?;
-    query::ping(&gateway.journal.vault).await
+    query::ping(&gateway.journal.vault).await?;
+    let mut halted = Vec::new();
+    for (corridor, _) in gateway.standings.all() {
+        let state = cosign::state(&gateway.journal.channel, &gateway.journal.log(&corridor)).await?;
+        halted.extend(state.halted.map(|(halt, _)| (corridor, halt.as_str())));
+    }
+    Ok(halted)
 }

@@ -18,7 +18,6 @@ pub(super) fn intent(
 ) -> Intent {
     let home = gateway.parties.home.code();
     let bytes = event.to_string().into_bytes();
-    let partner = gateway.parties.party(corridor);
     Intent {
         id: gateway.id(),
         party: home.to_owned(),
@@ -41,7 +40,7 @@ pub(super) fn intent(
         outcome: Outcome::Applied,
         problem: None,
         policy: gateway.policy(corridor),
-        assurance: partner.map_or("domestic", |partner| partner.profile.assurance.as_str()).to_owned(),
+        assurance: gateway.assurance(corridor).unwrap_or("domestic").to_owned(),
         recipients: Vec::new(),
         parties: vec![home.to_owned(), corridor.to_owned()],
         urgency: message.urgency,

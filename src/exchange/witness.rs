@@ -56,7 +56,7 @@ pub async fn add_checkpoint(
         keys: &keys,
         submission: &submission,
         policy: gateway.policy(party.code()),
-        assurance: party.profile.assurance.as_str(),
+        assurance: gateway.assurance(party.code()).unwrap_or("tls"),
     };
     match gateway.journal.witness(cosigner, &one).await.map_err(|fault| Box::new(gateway.unavailable(&fault)))? {
         Ok(line) => Ok(Answer::Cosigned(line)),

@@ -60,11 +60,13 @@ pub fn router(ministry: Arc<Ministry>) -> Router {
 /// The operations port, for loopback: `/livez`, `/readyz`, `/metrics`.
 pub fn operations(gateway: Arc<Gateway>) -> Router {
     let ready = |State(gateway): State<Arc<Gateway>>| async move {
-        let state = operations::ready(&gateway).await;
-        if state.is_ok() {
-            (StatusCode::OK, "ready\n")
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "the database is away\n")
+        // A halted corridor leaves the others, and all reading: it is said, and does not take the gateway away.
+        match operations::ready(&gateway).await {
+            Ok(halted) => {
+                let halted = halted.iter().map(|(corridor, why)| format!("halted: {corridor} ({why})\n"));
+                (StatusCode::OK, std::iter::once("ready\n".to_owned()).chain(halted).collect())
+            }
+            Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database is away\n".to_owned()),
         }
     };
     let metrics = |State(gateway): State<Arc<Gateway>>| async move {

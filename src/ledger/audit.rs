@@ -5,7 +5,7 @@
 
 use super::{
     entry::Entry,
-    note::{Checkpoint, NoteFault, Signed, VerifierKey},
+    note::{Checkpoint, NoteFault, Role, Signed, VerifierKey},
     tile::{self, Edge, Resource, Tile},
     tree::{Frontier, Hash, leaf_hash},
 };
@@ -22,10 +22,19 @@ pub struct Checked {
     pub size: u64,
     /// Checkpoints compared.
     pub checkpoints: u64,
+    /// Cosignatures verified.
+    pub cosignatures: u64,
     /// Tiles compared.
     pub tiles: u64,
     /// Every fault, in plain words; empty for a log that holds.
     pub faults: Vec<String>,
+}
+
+impl Checked {
+    /// Nothing checked yet.
+    pub fn new(log: &str) -> Self {
+        Self { log: log.to_owned(), size: 0, checkpoints: 0, cosignatures: 0, tiles: 0, faults: Vec::new() }
+    }
 }
 
 /// A checkpoint that the log which it names has signed: the key of another log does not count.
@@ -49,7 +58,7 @@ pub struct Audit<'a> {
 impl<'a> Audit<'a> {
     /// An audit of `log`. `kept` is an older checkpoint of it, its signature verified, that the log must extend.
     pub fn new(log: &str, keys: &'a [VerifierKey], kept: Option<&'a Checkpoint>) -> Self {
-        let checked = Checked { log: log.to_owned(), size: 0, checkpoints: 0, tiles: 0, faults: Vec::new() };
+        let checked = Checked::new(log);
         let mut audit = Self { checked, keys, kept, tree: Frontier::default(), edge: Edge::default() };
         audit.meet_kept();
         audit
@@ -92,6 +101,19 @@ impl<'a> Audit<'a> {
         let expected = Checkpoint { origin: self.checked.log.clone(), size: self.tree.size(), root: self.tree.root() };
         if told.as_ref() != Ok(&expected) {
             self.fault(format!("checkpoint {} is not of these entries or not signed by us", expected.size));
+        }
+    }
+
+    /// Verifies a witness's signature line on a checkpoint that was compared.
+    pub fn cosignature(&mut self, note: &str, witness: &str, line: &str) {
+        self.checked.cosignatures += 1;
+        let size = self.tree.size();
+        if !self.keys.iter().any(|key| key.role == Role::Witness && key.name == witness) {
+            return self.fault(format!("the keys have none of witness {witness}, who cosigned checkpoint {size}"));
+        }
+        let signed = Signed::open(&format!("{note}{line}\n"), self.keys);
+        if !signed.is_ok_and(|signed| signed.witnesses.iter().any(|(name, _)| name == witness)) {
+            self.fault(format!("the cosignature of checkpoint {size} by {witness} does not verify"));
         }
     }
 

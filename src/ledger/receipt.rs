@@ -1,4 +1,5 @@
-//! A receipt: one entry, the proof that it is in the tree, and the signed checkpoint of the transaction that stored it.
+//! A receipt: one entry, the proof that it is in the tree, and the signed checkpoint of the transaction that stored it or a later one
+//! that a witness cosigned.
 //! Whoever holds the file and the log's public key can check it without a database and without a network.
 
 use super::{
@@ -102,6 +103,12 @@ impl Receipt {
             checkpoint: note.to_owned(),
             opening: opening.map(|opening| BASE64_URL_SAFE_NO_PAD.encode(opening)),
         }
+    }
+
+    /// The same entry and index under another checkpoint of its log, with the inclusion proof at that size.
+    pub fn under(self, path: &[Hash], note: &str) -> Self {
+        let proof = path.iter().map(|hash| BASE64_STANDARD.encode(hash)).collect();
+        Self { proof, checkpoint: note.to_owned(), ..self }
     }
 
     /// Checks the receipt against the public keys of the logs, and against the message's exact bytes where they are given.

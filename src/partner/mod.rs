@@ -22,7 +22,7 @@ use crate::{
     vault::sha256,
 };
 use calendar::WorkCalendar;
-use profile::{Log, Profile, Side};
+use profile::{Profile, Side};
 use release::Release;
 use rules::RulePacks;
 use serde_json::Value;
@@ -67,6 +67,8 @@ pub struct Party {
     pub calendar: WorkCalendar,
     /// The keys of its own logs, of which we are a witness.
     pub logs: Vec<VerifierKey>,
+    /// The key of its witness.
+    pub witness: Option<VerifierKey>,
     /// Its folder.
     pub folder: PathBuf,
     /// SHA-256 over the names and bytes of its TOML and JSON files: part of the policy of every entry of its corridor.
@@ -98,20 +100,40 @@ impl Party {
         let zone = profile.as_ref().map(|(_, zone)| *zone);
         let (rules, calendar) = rules_and_days(folder, zone, &mut faults);
         let digest = keep(digest(folder).map_err(one), &mut faults);
-        let logs = profile.iter().flat_map(|(profile, _)| &profile.log);
-        let logs: Vec<VerifierKey> = logs.filter_map(|log| keep(log_key(folder, log), &mut faults)).collect();
+        let profile_file = folder.join("party.toml");
+        let of_witness = profile.as_ref().and_then(|(profile, _)| profile.witness_fault());
+        faults.extend(of_witness.map(|fault| PartyFault::of(&profile_file, fault)));
         match (profile, release, rules, calendar, digest) {
             (Some((profile, zone)), Some(release), Some(rules), Some(calendar), Some(digest)) if faults.is_empty() => {
-                Ok(Self { profile, zone, release, rules, calendar, logs, folder: folder.to_owned(), digest })
+                let (logs, witness, folder) = (Vec::new(), None, folder.to_owned());
+                Ok(Self { profile, zone, release, rules, calendar, logs, witness, folder, digest })
             }
             _ => Err(faults),
         }
     }
+
+    /// With the keys of its ledger, which lie beside its certificates.
+    fn with_note_keys(mut self) -> Result<Self, Vec<PartyFault>> {
+        let mut faults = Vec::new();
+        let Profile { log, witness, .. } = &self.profile;
+        let key = |file, role| note_key(&self.folder, file, role).map_err(|fault| vec![fault]);
+        let logs = log.iter().filter_map(|log| keep(key(&log.file, Role::Log), &mut faults)).collect();
+        let witness = witness.as_ref().and_then(|one| keep(key(&one.file, Role::Witness), &mut faults));
+        (self.logs, self.witness) = (logs, witness);
+        if faults.is_empty() { Ok(self) } else { Err(faults) }
+    }
 }
 
-/// Everything that is wrong with the files of a party's folder, certificates and mappings apart.
+/// Everything that is wrong with the files of a party's folder, mappings and certificates apart, and keys that are not there.
 pub fn faults(folder: &Path) -> Vec<PartyFault> {
-    Party::load(folder).err().unwrap_or_default()
+    match Party::load(folder) {
+        Ok(party) => {
+            let mut faults = party.with_note_keys().err().unwrap_or_default();
+            faults.retain(|fault| Path::new(&fault.file).exists());
+            faults
+        }
+        Err(faults) => faults,
+    }
 }
 
 /// Everything that is wrong with the rule packs and the calendar of a folder whose local times have `zone`; its calendar, if it
@@ -155,12 +177,19 @@ fn keep<T>(read: Result<T, Vec<PartyFault>>, faults: &mut Vec<PartyFault>) -> Op
     read.map_err(|found| faults.extend(found)).ok()
 }
 
-fn log_key(folder: &Path, log: &Log) -> Result<VerifierKey, Vec<PartyFault>> {
-    let file = folder.join(&log.file);
-    let text = fs::read_to_string(&file).map_err(|fault| vec![PartyFault::of(&file, fault)])?;
-    let key = VerifierKey::parse(&text).map_err(|fault| vec![PartyFault::of(&file, fault)])?;
-    let is_log = key.role == Role::Log;
-    is_log.then_some(key).ok_or_else(|| vec![PartyFault::of(&file, "the key is not one of a log (algorithm 0x01)")])
+/// The verifier key of a file.
+///
+/// # Errors
+/// [`PartyFault`]: none is there, or one of another role.
+pub fn note_key(folder: &Path, file: &str, role: Role) -> Result<VerifierKey, PartyFault> {
+    let file = folder.join(file);
+    let text = fs::read_to_string(&file).map_err(|fault| PartyFault::of(&file, fault))?;
+    let key = VerifierKey::parse(&text).map_err(|fault| PartyFault::of(&file, fault))?;
+    let other = match role {
+        Role::Log => "the key is not one of a log (algorithm 0x01)",
+        Role::Witness => "the key is not one of a witness (algorithm 0x04)",
+    };
+    if key.role == role { Ok(key) } else { Err(PartyFault::of(&file, other)) }
 }
 
 fn read_profile(folder: &Path) -> Result<(Profile, UtcOffset), PartyFault> {
@@ -213,7 +242,7 @@ impl Parties {
         folders.sort();
         let (mut faults, mut home, mut partners, mut clients) = (Vec::new(), None, BTreeMap::new(), BTreeMap::new());
         for folder in &folders {
-            let party = match Party::load(folder) {
+            let party = match Party::load(folder).and_then(Party::with_note_keys) {
                 Ok(party) => Arc::new(party),
                 Err(found) => {
                     faults.extend(found);

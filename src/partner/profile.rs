@@ -76,12 +76,31 @@ pub struct Profile {
     /// Its own logs, of which we are a witness.
     #[serde(default)]
     pub log: Vec<Log>,
+    /// Its witness, which cosigns the checkpoints of the corridor's log.
+    pub witness: Option<Witness>,
     /// Terms of clocks that are the corridor's own.
     #[serde(default)]
     pub clock: Vec<ClockTerms>,
     /// Facts from before this day start no clocks and open no exceptions: they were brought in when the corridor was switched over.
     #[serde(default, deserialize_with = "day")]
     pub cut_over: Option<Date>,
+}
+
+impl Profile {
+    /// What is wrong with its witness, or with a promise to have one.
+    pub fn witness_fault(&self) -> Option<String> {
+        let Some(witness) = &self.witness else {
+            let promised = self.assurance == Assurance::Witnessed;
+            return promised.then(|| "assurance = \"witnessed\" promises a [witness], and there is none".to_owned());
+        };
+        let prefix = &witness.prefix;
+        let is_path = prefix.is_empty() || (prefix.starts_with('/') && !prefix.ends_with('/'));
+        if !is_path || prefix.contains(|c: char| c.is_whitespace() || "?#".contains(c)) {
+            return Some("witness.prefix is a path such as /witness, below the address of [outbound]".to_owned());
+        }
+        let is_called = self.outbound.is_some();
+        (!is_called).then(|| "[witness] is called at the address of [outbound], which is missing".to_owned())
+    }
 }
 
 /// An authority of the party.
@@ -144,6 +163,16 @@ pub struct Key {
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// The log's key, one C2SP verifier key whose name is the log's origin, below the party's folder.
+    pub file: String,
+}
+
+/// A witness that the party runs (C2SP tlog-witness).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// Its submission prefix, a path below the address of `[outbound]`: checkpoints go to `<base><prefix>/add-checkpoint`.
+    pub prefix: String,
+    /// Its key, one C2SP verifier key of cosignature/v1, below the party's folder.
     pub file: String,
 }
 

@@ -29,11 +29,11 @@ use crate::{
     },
     client::PartyClient,
     domain::clock::{Clock, Random},
-    exchange::poll,
+    exchange::{cosigning, poll},
     ledger::note::VerifierKey,
     partner::Party,
     schema::Schemas,
-    store,
+    store::{self, ledger::cosign},
 };
 use certificate::{Certificate, Item, Outcome};
 use std::{
@@ -179,6 +179,9 @@ pub async fn certify(order: &Order<'_>, progress: &(dyn Fn(&Item) + Sync)) -> Re
         tell(item);
     }
     for item in bad_days::all(&bench).await? {
+        tell(item);
+    }
+    if let Some(item) = witness(&bench).await? {
         tell(item);
     }
     certificate.endpoint = bench.base.clone();
@@ -327,6 +330,24 @@ async fn polling(bench: &Bench) -> Result<Option<Item>, CertifyFault> {
     }
     let item = Item::of("polling", "what the party publishes is read and applied once, in any order", faults);
     Ok(Some(item.mend("compare [poll] of party.toml with what the endpoint answers: parameters, pointers, codes")))
+}
+
+/// The party's witness cosigns what was recorded. A live one follows the live log and not the throw-away one of this run.
+async fn witness(bench: &Bench) -> Result<Option<Item>, CertifyFault> {
+    let running = &bench.running.gateway;
+    let Some(asked) = gateway::witness(bench.party(), &bench.client()?) else { return Ok(None) };
+    if bench.is_live {
+        let item = Item::of("witness", "the party's witness cosigns the corridor's log", Vec::new());
+        return Ok(Some(Item { outcome: Outcome::NotRun, is_required: false, ..item }));
+    }
+    cosigning::submit(running, &asked).await?;
+    let state = cosign::state(&running.journal.channel, &running.journal.log(&bench.code)).await?;
+    let about = format!("the party's witness cosigns the corridor's log, {} of {} entries", state.cosigned, state.size);
+    let fault = running.standings.of(&bench.code).fault;
+    let faults = if state.cosigned == state.size { Vec::new() } else { vec![fault.unwrap_or("halted").to_owned()] };
+    Ok(Some(
+        Item::of("witness", &about, faults).mend("compare [witness] of party.toml with what the witness is set up for"),
+    ))
 }
 
 fn ledger_keys(bench: &Bench) -> Result<Vec<VerifierKey>, CertifyFault> {

@@ -7,6 +7,7 @@ mod lines;
 use super::contract::{Interaction, Journeys, Way};
 use crate::{
     client,
+    ledger::note::Role,
     partner::{
         self, PartyFault,
         calendar::WorkCalendar,
@@ -192,8 +193,13 @@ impl Inspector<'_> {
         for base in outbound.clone().map(|outbound| &outbound.base).filter(|base| !base.starts_with("https://")) {
             self.fault(file, line_with(text, &format!("\"{base}\"")), "outbound.base must begin with https://");
         }
+        if let Some(fault) = profile.witness_fault() {
+            self.fault(file, line_with(text, "witness"), fault);
+        }
         let keys = profile.client.iter().flat_map(|client| &client.key);
         let keys = keys.chain(outbound.clone().flat_map(|outbound| &outbound.answer_key)).map(|key| &key.file);
+        let keys =
+            keys.chain(profile.log.iter().map(|log| &log.file)).chain(profile.witness.iter().map(|one| &one.file));
         let trust = profile.trust.roots.iter().chain(&profile.trust.crls);
         let trust: BTreeSet<&String> = trust.chain(outbound.flat_map(|o| &o.roots)).chain(keys).collect();
         let weight = if profile.environment == "test" { Weight::Warning } else { Weight::Fault };
@@ -224,6 +230,12 @@ impl Inspector<'_> {
             let pem = fs::read(folder.join(&key.file)).unwrap_or_default();
             let read = VerifyingKey::from_spki_pem(&key.kid, &pem);
             wrong.extend(read.err().map(|fault| (folder.join(&key.file), fault.to_string())));
+        }
+        let logs = profile.log.iter().map(|log| (&log.file, Role::Log));
+        let witness = profile.witness.iter().map(|witness| (&witness.file, Role::Witness));
+        for (name, role) in logs.chain(witness).filter(|(name, _)| there(name)) {
+            let read = partner::note_key(folder, name, role);
+            wrong.extend(read.err().map(|fault| (folder.join(name), fault.fault)));
         }
         wrong.into_iter().for_each(|(file, fault)| self.fault(&file, None, fault));
     }

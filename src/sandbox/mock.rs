@@ -5,13 +5,16 @@
 pub mod admin;
 pub mod faults;
 pub(super) mod listener;
+pub mod log;
 pub mod push;
+pub mod witness;
 
 use super::pki::{self, Pki};
 use crate::{
     app::system::SystemClock,
     client,
     domain::clock::Clock,
+    ledger::note::{Cosigner, NoteSigner, Role},
     partner::{
         body::{self, Format},
         profile::{Profile, Refusal},
@@ -26,15 +29,17 @@ use crate::{
         tls,
     },
 };
+use aws_lc_rs::signature::Ed25519KeyPair;
 use axum::{
     Router,
     body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use faults::{Fault, Faults, Switches};
 use listener::Tls;
+use log::MockLog;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use std::{
@@ -48,6 +53,7 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::watch};
 use tokio_rustls::TlsAcceptor;
+use witness::MockWitness;
 
 /// Records on one page of a poll.
 const PAGE: usize = 200;
@@ -70,6 +76,10 @@ pub struct Mock {
     /// Signs what is forged, under the right key id.
     forger: SigningKey,
     switches: Switches,
+    /// Cosigns the corridor's log, where its profile names a witness.
+    pub witness: Option<MockWitness>,
+    /// Its own log, where its profile names one.
+    pub log: Option<MockLog>,
     told: Mutex<Vec<(String, Value)>>,
     published: Mutex<Vec<Value>>,
     /// The token given last, and how many calls it is still good for.
@@ -115,6 +125,24 @@ impl Mock {
         let forger = pki::ed25519().map_err(|fault| text(&fault))?.serialize_pem();
         let forger = SigningKey::from_pkcs8_pem(own_kid, forger.as_bytes()).map_err(|fault| text(&fault))?;
         let address = listener.local_addr().map_err(|fault| text(&fault))?;
+        let seed = |path: &Path| {
+            let seed = crate::app::config::hex_key(path)?;
+            Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|fault| text(&fault))
+        };
+        let witness = match (&profile.witness, pki.witnesses.get(code)) {
+            (Some(witness), Some((key, public))) => {
+                let cosigner = Cosigner::new(&note_name(public, Role::Witness)?, seed(key)?);
+                Some(MockWitness::new(&witness.prefix, code, pki.log_keys.clone(), cosigner))
+            }
+            _ => None,
+        };
+        let log = match pki.logs.get(code) {
+            Some((key, public)) => {
+                let signer = NoteSigner::new(&note_name(public, Role::Log)?, seed(key)?);
+                Some(MockLog::new(signer, pki.log_keys.clone()))
+            }
+            None => None,
+        };
         let mock = Arc::new(Self {
             profile,
             folder,
@@ -125,6 +153,8 @@ impl Mock {
             signing,
             forger,
             switches: Switches::default(),
+            witness,
+            log,
             told: Mutex::default(),
             published: Mutex::default(),
             token: Mutex::default(),
@@ -248,6 +278,9 @@ impl Mock {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return self.no(StatusCode::UNPROCESSABLE_ENTITY, "the record breaks its schema", &fault.pointer);
         }
+        if let Some(log) = &self.log {
+            log.append(format!("{path} {record}").as_bytes());
+        }
         self.told.lock().expect("no holder of this lock can panic").push((path.to_owned(), record));
         match &self.profile.outbound.as_ref().map(|outbound| &outbound.refusal) {
             Some(Refusal::Code { success, .. }) => (StatusCode::OK, self.envelope(*success, json!({}))),
@@ -303,6 +336,12 @@ impl Mock {
     }
 }
 
+/// The name of a verifier key in a file.
+fn note_name(file: &Path, role: Role) -> Result<String, String> {
+    let key = crate::partner::note_key(Path::new(""), &file.to_string_lossy(), role);
+    key.map(|key| key.name).map_err(|fault| fault.to_string())
+}
+
 /// What the port of a mock is served with.
 fn acceptor(trust: &Arc<TrustStore>, chain: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     let named = |path: &Path, fault: &dyn std::fmt::Display| format!("{}: {fault}", path.display());
@@ -316,6 +355,11 @@ fn acceptor(trust: &Arc<TrustStore>, chain: &Path, key: &Path) -> Result<TlsAcce
 async fn answer(State(mock): State<Arc<Mock>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
+    // A witness is a system of its own: no fault of records touches it, and a checkpoint's own signature is enough for it.
+    if let Some(witness) = mock.witness.as_ref().filter(|witness| witness.is_at(parts.uri.path())) {
+        let (status, kind, text) = witness.add_checkpoint(&body);
+        return (status, [(header::CONTENT_TYPE, kind)], text).into_response();
+    }
     let oauth = mock.profile.outbound.as_ref().and_then(|outbound| outbound.oauth.as_ref());
     // Faults are of what a record meets; a token is another system's to give.
     let asks_token = oauth.is_some_and(|oauth| oauth.token_path == parts.uri.path());

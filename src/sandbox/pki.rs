@@ -3,6 +3,7 @@
 //! Everything is written below one folder, with a copy of `partners/` that trusts it. Never for real use: the keys of all
 //! governments lie on one disk.
 
+use crate::ledger::note::{Cosigner, NoteSigner};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -65,6 +66,12 @@ pub struct Pki {
     pub clients: BTreeMap<String, ClientFiles>,
     /// Server certificate, key and answer-signing key of each partner's mock.
     pub mocks: BTreeMap<String, (PathBuf, PathBuf, PathBuf)>,
+    /// Seed and verifier key of each partner's witness.
+    pub witnesses: BTreeMap<String, (PathBuf, PathBuf)>,
+    /// Seed and verifier key of each partner's own log.
+    pub logs: BTreeMap<String, (PathBuf, PathBuf)>,
+    /// The public keys of the gateway's own logs and witness, where a gateway has written them.
+    pub log_keys: PathBuf,
 }
 
 #[derive(serde::Deserialize)]
@@ -73,6 +80,9 @@ struct Profile {
     side: String,
     client: Vec<crate::partner::profile::Client>,
     outbound: Option<Outbound>,
+    witness: Option<crate::partner::profile::Witness>,
+    #[serde(default)]
+    log: Vec<crate::partner::profile::Log>,
 }
 
 #[derive(serde::Deserialize)]
@@ -119,8 +129,18 @@ pub fn open(folder: &Path) -> Result<Pki, PkiFault> {
         signing: pki.join("gateway-sign.key"),
         clients: BTreeMap::new(),
         mocks: BTreeMap::new(),
+        witnesses: BTreeMap::new(),
+        logs: BTreeMap::new(),
+        log_keys: folder.join("logs.keys"),
     };
-    for (_, profile) in profiles(&found.partners)? {
+    for (party, profile) in profiles(&found.partners)? {
+        let seed = |of: &str| pki.join(format!("{}-{of}.seed", profile.code));
+        if let Some(witness) = &profile.witness {
+            found.witnesses.insert(profile.code.clone(), (seed("witness"), party.join(&witness.file)));
+        }
+        if let Some(log) = profile.log.first() {
+            found.logs.insert(profile.code.clone(), (seed("log"), party.join(&log.file)));
+        }
         for client in profile.client {
             let Some(first) = client.key.first() else { continue };
             let file = |end: &str| pki.join(format!("{}{end}", client.id));
@@ -219,6 +239,14 @@ impl Maker {
             self.leaf(&authority, &[&client.san], ExtendedKeyUsagePurpose::ClientAuth, &pair)?;
             signing_key(&files.signing_key, &folder.join(&first.file), profile.side == "home")?;
         }
+        if let Some((seed, public)) = made.witnesses.get(&profile.code) {
+            let witness = Cosigner::new(&format!("witness.{}.example/w1", profile.code), new_seed(seed)?);
+            write(public, &format!("{}\n", witness.verifier()))?;
+        }
+        if let Some((seed, public)) = made.logs.get(&profile.code) {
+            let log = NoteSigner::new(&format!("log.{}.example/test/channel", profile.code), new_seed(seed)?);
+            write(public, &format!("{}\n", log.verifier()))?;
+        }
         let (Some(outbound), Some((certificate, key, sign))) = (profile.outbound, made.mocks.get(&profile.code)) else {
             return Ok(());
         };
@@ -272,6 +300,14 @@ pub(super) fn ed25519() -> Result<KeyPair, rcgen::Error> {
     let random = aws_lc_rs::rand::SystemRandom::new();
     let key = Ed25519KeyPair::generate_pkcs8v1(&random).map_err(|_| rcgen::Error::RingUnspecified)?;
     KeyPair::try_from(key.as_ref())
+}
+
+/// A new key of a ledger, its seed written as 64 hex digits.
+fn new_seed(path: &Path) -> Result<Ed25519KeyPair, PkiFault> {
+    let mut seed = [0; 32];
+    aws_lc_rs::rand::fill(&mut seed).map_err(|_| rcgen::Error::RingUnspecified)?;
+    write(path, &hex::encode(seed))?;
+    Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| rcgen::Error::RingUnspecified.into())
 }
 
 /// A signing key: Ed25519 or, since many systems have no Ed25519, ES256.

@@ -5,7 +5,11 @@ use super::population::{Corridor, Population, Traveller};
 use crate::{
     exchange::{self, Gateway, intake},
     ledger::note::VerifierKey,
-    store::{StoreFault, deliveries, ledger, query},
+    store::{
+        StoreFault, deliveries,
+        ledger::{self, cosign},
+        query,
+    },
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -61,11 +65,19 @@ pub struct Sides {
 pub struct Log {
     /// Leaves.
     pub leaves: u64,
+    /// Leaves that are cosigned by the partner's witness; `None` where it has none.
+    pub cosigned: Option<u64>,
     /// Whether it holds from its first leaf.
     pub holds: bool,
 }
 
-/// Messages that must be stored and are not, plus deliveries that wait: 0 when a run has come to rest.
+/// Whether the corridor's partner has a witness.
+fn is_cosigned(corridor: &Corridor) -> bool {
+    corridor.mock.witness.is_some()
+}
+
+/// Messages that must be stored and are not, plus deliveries that wait and entries that no witness has cosigned yet: 0 when a run has
+/// come to rest.
 ///
 /// # Errors
 /// [`StoreFault`].
@@ -75,7 +87,12 @@ pub async fn unfinished(gateway: &Gateway, population: &Population) -> Result<i6
     let expected: u64 = population.tally.lock().expect("no holder of this lock can panic").stored.values().sum();
     let waiting: i64 =
         deliveries::counts(pool).await?.iter().filter(|(_, state, _)| state == "waiting").map(|row| row.2).sum();
-    Ok((expected as i64 - stored).max(0) + waiting)
+    let mut ahead = 0;
+    for corridor in population.corridors.iter().filter(|corridor| is_cosigned(corridor)) {
+        let state = cosign::state(pool, &gateway.journal.log(&corridor.code)).await?;
+        ahead += state.size.saturating_sub(state.cosigned) as i64;
+    }
+    Ok((expected as i64 - stored).max(0) + waiting + ahead)
 }
 
 /// Counts everything.
@@ -112,19 +129,25 @@ pub async fn make(
         sides.placements = own.len() as u64;
         corridors.insert(corridor.code.clone(), sides);
     }
-    let mut logs = BTreeMap::new();
+    let (mut logs, mut witnessed) = (BTreeMap::new(), 0);
     for log in ledger::logs(pool).await? {
         let checked = ledger::check(pool, &log, keys).await?;
         surprises.extend(checked.faults.iter().take(3).map(|fault| format!("{log}: {fault}")));
-        logs.insert(log, Log { leaves: checked.size, holds: checked.faults.is_empty() });
+        witnessed += cosign::witnessed(pool, &log, checked.size).await?;
+        let has_witness =
+            population.corridors.iter().any(|one| is_cosigned(one) && log.rsplit('/').next() == Some(&one.code));
+        let cosigned = if has_witness { Some(cosign::state(pool, &log).await?.cosigned) } else { None };
+        logs.insert(log, Log { leaves: checked.size, cosigned, holds: checked.faults.is_empty() });
     }
     let agree = |sides: &Sides| sides.gateway_agrees == sides.placements && sides.partner_agrees == sides.placements;
     let problem = |(kind, _): &(&String, &u64)| !matches!(kind.as_str(), "applied" | "held");
     let received: u64 = stored.values().sum();
     let settled: i64 = delivered.values().sum();
     let leaves: u64 = logs.iter().filter(|(log, _)| !log.ends_with("/domestic")).map(|(_, log)| log.leaves).sum();
-    if leaves != received + settled as u64 {
-        surprises.push(format!("{leaves} leaves for {received} messages and {settled} deliveries"));
+    if leaves != received + settled as u64 + witnessed {
+        surprises.push(format!(
+            "{leaves} leaves for {received} messages, {settled} deliveries and {witnessed} checkpoints of partners"
+        ));
     }
     Ok(Report {
         agreed: surprises.is_empty()

@@ -60,7 +60,7 @@ pub struct Stand {
     pub pki: Pki,
     /// The configuration file.
     pub config: PathBuf,
-    /// A file with the logs' public keys.
+    /// A file with the public keys of the logs, of the gateway's witness and of the partners'.
     pub log_keys: PathBuf,
     /// Key of the issuer of officers' tokens.
     pub officer_key: PathBuf,
@@ -98,7 +98,11 @@ pub async fn set_up(parts: &Parts<'_>, clock: &dyn Clock, random: &dyn Random) -
     let key = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&seed).expect("any 32 bytes are a seed");
     let witness = crate::ledger::note::Cosigner::new(&format!("{LOG_NAME}/test/witness"), key);
     verifiers.push_str(&format!("{}\n", witness.verifier()));
-    let log_keys = parts.folder.join("logs.keys");
+    for (_, public) in pki.witnesses.values() {
+        let key = fs::read_to_string(public).map_err(|fault| StandFault::File(public.clone(), fault))?;
+        verifiers.push_str(&key);
+    }
+    let log_keys = pki.log_keys.clone();
     write(&log_keys, &verifiers)?;
     let officer = pki::ed25519().map_err(PkiFault::from)?;
     let officer_key = keys.join("officer-issuer.key");

@@ -14,6 +14,7 @@ pub mod witness;
 use super::{
     StoreFault,
     access::{Spend, Standing},
+    ledger,
 };
 use crate::{
     domain::{
@@ -253,6 +254,18 @@ pub enum JournalFault {
     /// Too many messages wait.
     #[error("too many messages wait")]
     Full,
+    /// The corridor's log takes no entries.
+    #[error("the ledger of the corridor is halted")]
+    Halted,
+}
+
+impl JournalFault {
+    fn of(fault: &StoreFault) -> Self {
+        match fault {
+            StoreFault::Halted { .. } => Self::Halted,
+            _ => Self::Unavailable,
+        }
+    }
 }
 
 /// What the journal works with.
@@ -293,17 +306,20 @@ impl Journal {
         format!("{}/{corridor}", self.origin)
     }
 
-    /// The receipt of a stored message: the one that its sender got. After erasure it carries no opening.
+    /// The receipt of a stored message: the one that its sender got, or, once a witness has cosigned a checkpoint at or after it, the
+    /// same entry and index under the first such checkpoint. After erasure it carries no opening.
     ///
     /// # Errors
     /// [`StoreFault`].
     pub async fn receipt(&self, id: Uuid) -> Result<Box<Receipt>, StoreFault> {
-        match transaction::repeat(self, id).await? {
-            Answer::Stored { receipt, .. } => Ok(receipt),
-            Answer::Conflict | Answer::Replayed | Answer::Barred(_) => {
-                Err(StoreFault::BadRow { table: "messages", column: "leaf", row: id.to_string() })
-            }
-        }
+        let bad = || StoreFault::BadRow { table: "messages", column: "leaf", row: id.to_string() };
+        let Answer::Stored { receipt, .. } = transaction::repeat(self, id).await? else { return Err(bad()) };
+        let log = self.log(&receipt.corridor);
+        let Some(cosigned) = ledger::cosign::first_over(&self.channel, &log, receipt.index).await? else {
+            return Ok(receipt);
+        };
+        let path = ledger::inclusion(&self.channel, &log, receipt.index, cosigned.size).await?.ok_or_else(bad)?;
+        Ok(Box::new(receipt.under(&path, &cosigned.note)))
     }
 
     /// Stores a batch in one transaction; answers in the order of the intents.
@@ -391,14 +407,15 @@ async fn work(journal: Arc<Journal>, queue: Arc<tokio::sync::Mutex<mpsc::Receive
                     let answer = journal.store(std::slice::from_ref(intent)).await;
                     let answer = answer.map(|mut answers| answers.remove(0)).map_err(|fault| {
                         tracing::error!(message = %intent.id, %fault, "a message was not stored");
-                        JournalFault::Unavailable
+                        JournalFault::of(&fault)
                     });
                     drop(asker.send(answer));
                 }
             }
             Err(fault) => {
                 tracing::error!(messages = intents.len(), %fault, "a batch was not stored");
-                askers.into_iter().for_each(|asker| drop(asker.send(Err(JournalFault::Unavailable))));
+                let fault = JournalFault::of(&fault);
+                askers.into_iter().for_each(|asker| drop(asker.send(Err(fault))));
             }
         }
     }

@@ -46,6 +46,12 @@ pub enum StoreFault {
         /// Row id.
         row: String,
     },
+    /// The log takes no entries until its history is whole again.
+    #[error("the log {log} is halted")]
+    Halted {
+        /// Its origin.
+        log: String,
+    },
     /// An UPDATE touched another number of rows than it must.
     #[error("{statement} touched {rows} rows")]
     RowCount {
@@ -60,7 +66,7 @@ impl StoreFault {
     /// Whether what was asked is at fault (a row or a value), and not the server or the way to it.
     pub(crate) fn is_of_one_message(&self) -> bool {
         match self {
-            Self::BadRow { .. } => true,
+            Self::BadRow { .. } | Self::Halted { .. } => true,
             Self::Database(fault) => fault
                 .as_database_error()
                 .is_some_and(|error| error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))),

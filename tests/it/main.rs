@@ -8,6 +8,7 @@ mod changes;
 mod channel;
 mod commands;
 mod contracts;
+mod cosigning;
 mod delivery;
 mod documents;
 mod histories;

@@ -12,7 +12,7 @@ use crate::{
     ledger::note::VerifierKey,
     sandbox::{
         contract::Contract,
-        mock::Mock,
+        mock::{Mock, log},
         officer,
         population::{Corridor, Population, Tally, Traveller},
         postgres::{Durability, PrivatePostgres},
@@ -92,6 +92,7 @@ impl Arguments {
             () = end_asked() => return Ok(false),
         };
         let readers = tokio::spawn(read_mailboxes(demo.population.clone(), demo.stop.subscribe()));
+        let logs = tokio::spawn(submit_logs(demo.population.clone(), demo.stop.subscribe()));
         if !self.json {
             demo.print_addresses();
         }
@@ -112,7 +113,7 @@ impl Arguments {
             true
         };
         demo.stop.send_replace(true);
-        let _ = readers.await;
+        let _ = tokio::join!(readers, logs);
         demo.running.stop().await;
         if let Some(mut server) = demo.private.take() {
             server.halt()?;
@@ -162,9 +163,15 @@ impl Arguments {
         let stand = stand::set_up(&parts, &SystemClock, &SystemRandom).await;
         let stand = stand.map_err(|fault| CommandFault::Start(fault.to_string()))?;
         let config = Config::read(&stand.config).map_err(CommandFault::Start)?;
-        let running = gateway::start(&config).await.map_err(|faults| CommandFault::Start(faults.to_string()))?;
         let (stop, stopped) = watch::channel(false);
-        let population = population(&stand, &config, &running, listeners, &stopped, &folder)?;
+        // The partners first: the gateway asks their witnesses before it signs anything.
+        let mocks = listeners.into_iter().map(|(code, listener)| {
+            let mock = Mock::start(&code, &stand.pki, listener, stopped.clone()).map_err(CommandFault::Start)?;
+            Ok((code, mock))
+        });
+        let mocks = mocks.collect::<Result<BTreeMap<_, _>, CommandFault>>()?;
+        let running = gateway::start(&config).await.map_err(|faults| CommandFault::Start(faults.to_string()))?;
+        let population = population(&stand, &config, &running, mocks, &folder)?;
         let demo = Demo { stand, config, running, population, stop, folder, _scratch: scratch, private, guests };
         if self.dir.is_some() {
             demo.write_json(&channel)?;
@@ -265,7 +272,9 @@ impl Arguments {
             sides.stages.iter().for_each(|(stage, n)| println!("    {stage}: {n}"));
         }
         for (log, state) in &report.logs {
-            println!("  log {log}: {} leaves, {}", state.leaves, if state.holds { "holds" } else { "DOES NOT HOLD" });
+            let cosigned = state.cosigned.map(|size| format!(", {size} cosigned by the partner")).unwrap_or_default();
+            let holds = if state.holds { "holds" } else { "DOES NOT HOLD" };
+            println!("  log {log}: {} leaves{cosigned}, {holds}", state.leaves);
         }
         report.surprises.iter().for_each(|surprise| println!("  ! {surprise}"));
         println!("{}", if report.agreed { "every number agrees" } else { "THE NUMBERS DO NOT AGREE" });
@@ -381,8 +390,7 @@ fn population(
     stand: &Stand,
     config: &Config,
     running: &Running,
-    listeners: BTreeMap<String, TcpListener>,
-    stopped: &watch::Receiver<bool>,
+    mocks: BTreeMap<String, Arc<Mock>>,
     folder: &Path,
 ) -> Result<Arc<Population>, CommandFault> {
     let start = CommandFault::Start;
@@ -394,8 +402,7 @@ fn population(
     let client_of =
         |party: &str| stand.pki.clients.values().find(|files| files.party == party).map(|f| f.client_id.clone());
     let mut corridors = Vec::new();
-    for (code, listener) in listeners {
-        let mock = Mock::start(&code, &stand.pki, listener, stopped.clone()).map_err(start)?;
+    for (code, mock) in mocks {
         let folder = stand.pki.partners.join(&code);
         let contract = Contract::load(&folder, &mock.profile.zone).map_err(start)?;
         let Some(client) = client_of(&code) else { continue };
@@ -412,6 +419,15 @@ fn population(
         random: Arc::new(SystemRandom),
         tally: Mutex::new(Tally::default()),
     }))
+}
+
+/// The partners' own logs are submitted to the gateway, which is their witness.
+async fn submit_logs(population: Arc<Population>, stop: watch::Receiver<bool>) {
+    let submitting = population.corridors.iter().filter_map(|corridor| {
+        let log = corridor.mock.log.as_ref()?;
+        Some(log::keep_submitting(log, &corridor.system, stop.clone()))
+    });
+    futures_util::future::join_all(submitting).await;
 }
 
 /// The home systems read what is addressed to them and acknowledge it.

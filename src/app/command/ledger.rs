@@ -1,4 +1,4 @@
-//! `onechannel ledger verify` and `ledger export`
+//! `onechannel ledger verify`, `ledger export` and `ledger catch-up`
 
 mod folder;
 
@@ -50,6 +50,21 @@ pub(super) enum Command {
         /// A new or empty folder
         folder: PathBuf,
     },
+    /// Brings a halted log forward from the partner's copy of its tiles, after an old backup was restored
+    #[command(
+        after_help = "Example: onechannel ledger catch-up --from copy/ --channel postgres://owner@db/channel --keys logs.keys\n\nThe copy is what the partner reads from us: `checkpoint` and `tile/entries/…` below one folder. Its entries are taken over only\nwhere they continue the log that is here and lead to the checkpoint that we signed. The gateway need not be stopped: it submits\nthe log to the witness again within seconds and goes on once that cosigns. The messages behind the entries are not in the copy:\nwhat the backup lacks is to be sent again."
+    )]
+    CatchUp {
+        /// Folder of the copy (C2SP tlog-tiles)
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// URL of the channel database
+        #[arg(long, env = "ONECHANNEL_CHANNEL_URL", hide_env_values = true)]
+        channel: String,
+        /// File of the logs' public keys, one C2SP verifier key a line
+        #[arg(long)]
+        keys: PathBuf,
+    },
 }
 
 impl Command {
@@ -67,8 +82,7 @@ impl Command {
                 {
                     let fault =
                         format!("the log is not here; the checkpoint that was kept is of {} entries", kept.size);
-                    let log = kept.origin.clone();
-                    results.push(Checked { log, size: 0, checkpoints: 0, tiles: 0, faults: vec![fault] });
+                    results.push(Checked { faults: vec![fault], ..Checked::new(&kept.origin) });
                 }
                 Ok(tell(&results, kept.as_ref(), json))
             }
@@ -78,6 +92,18 @@ impl Command {
                 let size = folder::write(&pool, &log, &folder, &mut |done| bar.set_position(done)).await?;
                 bar.finish_and_clear();
                 println!("{log}: {size} entries written to {}", folder.display());
+                Ok(true)
+            }
+            Self::CatchUp { from, channel, keys } => {
+                let pool = store::pool(&channel, 1)?;
+                let (log, adopted) = folder::catch_up(&pool, &from, &read_keys(&keys)?).await?;
+                println!("{log}: {} entries taken over, {} now", adopted.to - adopted.from, adopted.to);
+                let mut kinds: Vec<_> = adopted.kinds.iter().map(|(kind, n)| (format!("{kind:?}"), *n)).collect();
+                kinds.sort();
+                kinds.iter().for_each(|(kind, n)| println!("  {}: {n}", kind.to_lowercase()));
+                println!(
+                    "  what these messages said is not in the copy: their senders have receipts, and are to send them again"
+                );
                 Ok(true)
             }
         }
@@ -135,8 +161,8 @@ fn tell(results: &[Checked], kept: Option<&Checkpoint>, json: bool) -> Holds {
         let logs: Vec<serde_json::Value> = results
             .iter()
             .map(|log| {
-                serde_json::json!({"log": log.log, "size": log.size, "checkpoints": log.checkpoints, "tiles": log.tiles,
-                    "faults": log.faults})
+                serde_json::json!({"log": log.log, "size": log.size, "checkpoints": log.checkpoints,
+                    "cosignatures": log.cosignatures, "tiles": log.tiles, "faults": log.faults})
             })
             .collect();
         println!("{}", serde_json::json!({"holds": holds, "logs": logs}));
@@ -144,7 +170,12 @@ fn tell(results: &[Checked], kept: Option<&Checkpoint>, json: bool) -> Holds {
     }
     for log in results {
         let verdict = if log.faults.is_empty() { "holds" } else { "DOES NOT HOLD" };
-        println!("{}: {} entries, {} checkpoints, {} tiles: {verdict}", log.log, log.size, log.checkpoints, log.tiles);
+        let cosigned =
+            if log.cosignatures > 0 { format!(", {} cosignatures", log.cosignatures) } else { String::new() };
+        println!(
+            "{}: {} entries, {} checkpoints, {} tiles{cosigned}: {verdict}",
+            log.log, log.size, log.checkpoints, log.tiles
+        );
         log.faults.iter().for_each(|fault| println!("  {fault}"));
         if let Some(kept) = kept.filter(|kept| kept.origin == log.log && log.faults.is_empty()) {
             println!("  it extends the checkpoint that was kept, of {} entries", kept.size);

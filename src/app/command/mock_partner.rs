@@ -5,7 +5,7 @@ use super::{
     mock_ports::{Place, Ports, Started},
 };
 use crate::sandbox::{
-    mock::{Mock, admin},
+    mock::{Mock, admin, log},
     pki::Pki,
     system::System,
 };
@@ -51,6 +51,14 @@ impl Arguments {
             ("admin".to_owned(), admin),
             ("credentials".to_owned(), folder.display().to_string()),
         ];
+        if let Some(gateway) = self.gateway.as_deref().filter(|_| mock.log.is_some()) {
+            let (mock, gateway, stopped) = (mock.clone(), self.system(pki, gateway)?, stopped.clone());
+            tokio::spawn(async move {
+                if let Some(log) = &mock.log {
+                    log::keep_submitting(log, &gateway, stopped).await;
+                }
+            });
+        }
         admin::serve(mock, system, admin_listener, stopped);
         Ok(Started { json, lines })
     }

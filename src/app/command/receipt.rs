@@ -6,7 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -41,7 +41,8 @@ impl Command {
             (Ok(verified), true) => println!(
                 "{}",
                 serde_json::json!({"holds": holds, "outcome": receipt.outcome, "log": verified.checkpoint.origin,
-                    "index": receipt.index, "size": verified.checkpoint.size, "messageMatches": verified.bytes_match})
+                    "index": receipt.index, "size": verified.checkpoint.size, "messageMatches": verified.bytes_match,
+                    "cosignedBy": verified.witnesses.iter().map(|(name, _)| name).collect::<Vec<_>>()})
             ),
             (Err(fault), true) => println!("{}", serde_json::json!({"holds": false, "fault": fault.to_string()})),
         }
@@ -63,6 +64,14 @@ fn explain(receipt: &Receipt, verified: &Verified) {
     println!("  entry {} of {}: a message was received and {}", receipt.index, checkpoint.size, entry.outcome);
     println!("  at {time} by the gateway's clock, which is not itself proven");
     println!("  the corridor's partner can prove: {}", entry.assurance);
+    for (witness, time) in &verified.witnesses {
+        let time = i64::try_from(*time).ok().and_then(|time| OffsetDateTime::from_unix_timestamp(time).ok());
+        let time = time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default();
+        let size = checkpoint.size;
+        println!(
+            "Cosigned by {witness}: at {time} by its clock these {size} entries extended all that it had seen of the log."
+        );
+    }
     match verified.bytes_match {
         Some(true) => println!("The message given is exactly the one that the entry commits to."),
         Some(false) => println!("The message given is NOT the one that the entry commits to."),

@@ -32,7 +32,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Item {
-    /// Its name: `in/…`, `out/…`, `told/…`, `pushed/…`, `folder`, `polling`, `ledger`.
+    /// Its name: `in/…`, `out/…`, `told/…`, `pushed/…`, `folder`, `polling`, `witness`, `ledger`.
     pub name: String,
     /// What must be so.
     pub about: String,

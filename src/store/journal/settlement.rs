@@ -67,7 +67,8 @@ struct Settled<'s> {
 }
 
 impl Journal {
-    /// Settles deliveries; gives the number settled. A row whose lease was lost meanwhile is left to who holds it now.
+    /// Settles deliveries; gives the number settled. A row whose lease was lost meanwhile is left to who holds it now, one whose log is
+    /// halted waits on.
     ///
     /// # Errors
     /// [`StoreFault`], after which none is known to be settled: they will be tried again.
@@ -102,6 +103,7 @@ impl Journal {
                from unnest($1::text[], $2::bigint[], $3::uuid[], $4::text[], $5::text[]) with ordinality
                  as t (party, seq, lease, state, reason, n)
                where d.party = t.party and d.seq = t.seq and d.state = 'waiting' and (t.lease is null or d.lease_token = t.lease)
+                 and not exists (select from messages m join heads h on h.log = m.log where m.id = d.message and h.halted is not null)
                returning t.n as "n!", d.message, (select m.key_id from messages m where m.id = d.message) as "key!",
                  (select m.log from messages m where m.id = d.message) as "log!""#,
             &column(|one| one.party.clone()),
@@ -253,7 +255,11 @@ impl Journal {
         Ok(())
     }
 
-    pub(super) fn signer(&self, log: &str) -> Result<&crate::ledger::note::NoteSigner, StoreFault> {
+    /// The signer of a log.
+    ///
+    /// # Errors
+    /// [`StoreFault::BadRow`] for a log that is not one of ours.
+    pub fn signer(&self, log: &str) -> Result<&crate::ledger::note::NoteSigner, StoreFault> {
         let name = log.rsplit('/').next().unwrap_or(log);
         self.signers.get(name).ok_or_else(|| StoreFault::BadRow { table: "heads", column: "log", row: log.to_owned() })
     }

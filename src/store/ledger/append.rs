@@ -75,8 +75,11 @@ pub async fn append(
     Ok(Appended { first: before.size(), commit, note })
 }
 
-/// Size and frontier of a log, its head locked until the transaction ends.
+/// Size and frontier of a log, its head locked until the transaction ends; nothing is appended to a halted log.
 async fn locked(connection: &mut PgConnection, log: &str) -> Result<Option<(i64, Vec<u8>)>, StoreFault> {
-    let row = sqlx::query!("select size, frontier from heads where log = $1 for update", log);
-    Ok(row.fetch_optional(connection).await?.map(|row| (row.size, row.frontier)))
+    let row = sqlx::query!("select size, frontier, halted from heads where log = $1 for update", log);
+    match row.fetch_optional(connection).await? {
+        Some(row) if row.halted.is_some() => Err(StoreFault::Halted { log: log.to_owned() }),
+        row => Ok(row.map(|row| (row.size, row.frontier))),
+    }
 }

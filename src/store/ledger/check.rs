@@ -16,7 +16,7 @@ const ROWS: i64 = 4_096;
 const STRAYS: i64 = 20;
 
 /// Recomputes a log from its first leaf in constant memory: every entry is canonical and in its place, every checkpoint has
-/// the recomputed root and a valid signature and begins where the one before it ended, every stored tile is of these entries and
+/// the recomputed root and a valid signature and begins where the one before it ended, every cosignature verifies, every stored tile is of these entries and
 /// none is missing before a later one, the head is the last of them, and every message has its leaf.
 ///
 /// # Errors
@@ -63,6 +63,13 @@ pub async fn check_against(
         .await?
         .into_iter()
         .peekable();
+        let cosigned = sqlx::query!(
+            "select size, witness, line from cosignatures where log = $1 and size > $2 and size <= $3 order by size, witness",
+            log,
+            from,
+            last + 1
+        );
+        let mut cosigned = cosigned.fetch_all(&mut *snapshot).await?.into_iter().peekable();
         let mut filled = Vec::new();
         for row in rows {
             if row.idx != audit.size() as i64 {
@@ -80,6 +87,12 @@ pub async fn check_against(
                     audit.fault(format!("checkpoint {} does not begin where the one before it ended", commit.size));
                 }
                 before = audit.tree().clone();
+                while let Some(one) = cosigned.next_if(|one| one.size == commit.size) {
+                    audit.cosignature(&commit.note, &one.witness, &one.line);
+                }
+            }
+            while let Some(one) = cosigned.next_if(|one| one.size == audit.size() as i64) {
+                audit.fault(format!("{} cosigned checkpoint {}, which is not here", one.witness, one.size));
             }
         }
         compare(&mut snapshot, &mut audit, log, &filled, &due).await?;
@@ -168,6 +181,14 @@ async fn strays(
     );
     for size in beyond.fetch_all(&mut *connection).await?.into_iter().flatten() {
         audit.fault(format!("checkpoint {size} is of more entries than there are, or of none"));
+    }
+    let known = sqlx::query!(
+        "select size, witness from cosignatures where log = $1 and size > $2 order by size desc limit 1",
+        log,
+        size as i64
+    );
+    if let Some(known) = known.fetch_optional(&mut *connection).await? {
+        audit.fault(format!("{} cosigned {} entries and there are only {size}", known.witness, known.size));
     }
     let negative =
         sqlx::query_scalar!("select idx from entries where log = $1 and idx < 0 order by idx limit $2", log, STRAYS);

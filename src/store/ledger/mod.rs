@@ -1,12 +1,15 @@
-//! The ledger's rows: appending under the head's lock, tiles beside it, proofs, and checking a whole log.
+//! The ledger's rows: appending under the head's lock, tiles beside it, proofs, cosignatures, and checking a whole log.
 //!
 //! What an entry says and what a proof is stands in [`crate::ledger`].
 
+mod adopt;
 mod append;
 mod check;
+pub mod cosign;
 mod prove;
 mod tiles;
 
+pub use adopt::{AdoptFault, Adopted, adopt};
 pub use append::{Appended, append};
 pub use check::{check, check_against};
 pub use prove::{Proven, consistency, inclusion, prove};
@@ -44,9 +47,11 @@ pub async fn logs(pool: &PgPool) -> Result<Vec<String>, StoreFault> {
            of_commits (log) as (select min(log) from commits union all
              select (select min(c.log) from commits c where c.log > o.log) from of_commits o where o.log is not null),
            of_tiles (log) as (select min(log) from tiles union all
-             select (select min(t.log) from tiles t where t.log > o.log) from of_tiles o where o.log is not null)
-           select log as "log!" from (select log from heads union select log from of_entries
-             union select log from of_commits union select log from of_tiles) as named
+             select (select min(t.log) from tiles t where t.log > o.log) from of_tiles o where o.log is not null),
+           of_cosignatures (log) as (select min(log) from cosignatures union all
+             select (select min(s.log) from cosignatures s where s.log > o.log) from of_cosignatures o where o.log is not null)
+           select log as "log!" from (select log from heads union select log from of_entries union select log from of_commits
+             union select log from of_tiles union select log from of_cosignatures) as named
            where log is not null order by log"#
     );
     Ok(logs.fetch_all(pool).await?)

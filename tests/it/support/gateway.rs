@@ -57,6 +57,24 @@ impl TestGateway {
         Self { databases, stand, config, running: None, folder }
     }
 
+    /// A second gateway with the same keys, on ports of its own.
+    pub(crate) fn beside(&self, databases: Databases) -> Self {
+        let mut config = self.config.clone();
+        let [channel, ministry, ops] = free_ports();
+        config.external = format!("https://localhost:{channel}");
+        config.also_known_as = Vec::new();
+        for (address, port) in [
+            (&mut config.channel_listen, channel),
+            (&mut config.ministry_listen, ministry),
+            (&mut config.ops_listen, ops),
+        ] {
+            address.set_port(port);
+        }
+        config.database.channel = format!("{}?options[role]=onechannel_app", databases.url);
+        config.database.vault = format!("{}?options[role]=onechannel_app", databases.vault_url);
+        Self { databases, stand: self.stand.clone(), config, running: None, folder: self.folder.clone() }
+    }
+
     pub(crate) fn system(&self, client: &str) -> System {
         let gateway_key = self.folder.join("pki/gateway-sign.pub.pem");
         let files = &self.stand.pki.clients[client];

@@ -58,10 +58,43 @@ impl Databases {
             sqlx::query(statement).execute(&mut admin).await.unwrap();
         }
         let [channel, vault] = names.map(|name| server.url(&name));
-        let owner = store::pool(&channel, 2).unwrap();
-        store::migrate(&owner, &store::pool(&vault, 2).unwrap()).await.unwrap();
+        store::migrate(&store::pool(&channel, 2).unwrap(), &store::pool(&vault, 2).unwrap()).await.unwrap();
+        Self::open(channel, vault)
+    }
+
+    fn open(url: String, vault_url: String) -> Self {
         let as_app = |url: &str| store::pool(&format!("{url}?options[role]=onechannel_app"), 4).unwrap();
-        Self { channel: as_app(&channel), vault: as_app(&vault), owner, url: channel, vault_url: vault }
+        Self { channel: as_app(&url), vault: as_app(&vault_url), owner: store::pool(&url, 2).unwrap(), url, vault_url }
+    }
+
+    /// The same databases for another gateway.
+    pub(crate) fn again(&self) -> Self {
+        Self::open(self.url.clone(), self.vault_url.clone())
+    }
+
+    /// Copies of both as they are now: a backup, or the databases of a second gateway. Ends every connection to them, so no gateway
+    /// may run on them.
+    pub(crate) async fn copy(&mut self) -> Self {
+        let mut admin = PgConnection::connect(&server().url("postgres")).await.unwrap();
+        for pool in [&self.channel, &self.vault, &self.owner] {
+            pool.close().await;
+        }
+        let mut urls = Vec::new();
+        for url in [&self.url, &self.vault_url] {
+            let name = url.rsplit('/').next().unwrap();
+            let copy = format!("{name}_copy");
+            sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1")
+                .bind(name)
+                .execute(&mut admin)
+                .await
+                .unwrap();
+            let statement = sqlx::AssertSqlSafe(format!("create database {copy} template {name}"));
+            sqlx::query(statement).execute(&mut admin).await.unwrap();
+            urls.push(server().url(&copy));
+        }
+        *self = self.again();
+        let vault = urls.pop().unwrap();
+        Self::open(urls.pop().unwrap(), vault)
     }
 }
 

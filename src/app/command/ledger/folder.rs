@@ -1,15 +1,20 @@
 //! A log as a folder (C2SP tlog-tiles: `checkpoint`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`): written from the database,
-//! checked without one.
+//! checked without one, and read back into one that is behind.
 
 use super::CommandFault;
 use crate::{
+    app::system::SystemClock,
+    domain::clock::Clock,
     ledger::{
         audit::{self, Audit, Checked},
-        note::{Checkpoint, VerifierKey},
+        note::{Checkpoint, Signed, VerifierKey},
         tile::{self, Edge, Resource, Tile, WIDTH},
         tree::{Hash, leaf_hash},
     },
-    store,
+    store::{
+        self,
+        ledger::{AdoptFault, Adopted},
+    },
 };
 use sqlx::PgPool;
 use std::{
@@ -64,6 +69,49 @@ pub(super) async fn write(
     let path = folder.join("checkpoint");
     fs::write(&path, note).map_err(|fault| CommandFault::File(path, fault))?;
     Ok(done)
+}
+
+/// Takes over what a folder has after the log in the database, under the folder's checkpoint.
+pub(super) async fn catch_up(
+    pool: &PgPool,
+    folder: &Path,
+    keys: &[VerifierKey],
+) -> Result<(String, Adopted), CommandFault> {
+    let path = folder.join("checkpoint");
+    let note = fs::read_to_string(&path).map_err(|fault| CommandFault::File(path.clone(), fault))?;
+    let signed = Signed::open(&note, keys).map_err(|fault| CommandFault::Content(path, fault.to_string()))?;
+    let mut read = |tile: Tile| {
+        // A copy that went on growing may hold the bundle in a later, wider state only.
+        let wider = (tile.width..=WIDTH as u16).map(|width| Resource::Entries(Tile { width, ..tile }));
+        for resource in wider {
+            if let Some(bytes) = file(folder, resource)? {
+                let wrong = || CommandFault::Content(path_of(folder, resource), "is no bundle of entries".to_owned());
+                let lines = tile::unbundle(&bytes).ok_or_else(wrong)?;
+                return Ok(lines.into_iter().take(tile.width.into()).map(<[u8]>::to_vec).collect());
+            }
+        }
+        Err(CommandFault::Content(path_of(folder, Resource::Entries(tile)), "is not there".to_owned()))
+    };
+    let adopted = store::ledger::adopt(pool, &signed, SystemClock.now(), &mut read).await;
+    match adopted {
+        Ok(adopted) => Ok((signed.checkpoint.origin, adopted)),
+        Err(AdoptFault::Store(fault)) => Err(fault.into()),
+        Err(AdoptFault::Copy(fault)) => Err(fault),
+        Err(fault) => Err(CommandFault::Content(folder.into(), fault.to_string())),
+    }
+}
+
+/// A file below `tile/`; `None` where there is none.
+fn file(folder: &Path, resource: Resource) -> Result<Option<Vec<u8>>, CommandFault> {
+    let path = path_of(folder, resource);
+    let mut bytes = Vec::new();
+    // One byte more than any may have: what is longer reads as wrong, however long it is.
+    let read = fs::File::open(&path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Ok(Some(bytes)),
+        Err(fault) if fault.kind() == ErrorKind::NotFound => Ok(None),
+        Err(fault) => Err(CommandFault::File(path, fault)),
+    }
 }
 
 fn path_of(folder: &Path, resource: Resource) -> PathBuf {
@@ -122,14 +170,14 @@ impl Check<'_> {
     /// where there is neither.
     fn bundle(&mut self, under: Tile) -> Result<Option<Tiles>, CommandFault> {
         let name = Resource::Entries(under);
-        let bytes = self.file(name)?;
+        let bytes = file(self.folder, name)?;
         let width = usize::from(under.width);
         let lines = bytes.as_deref().and_then(tile::unbundle).filter(|lines| lines.len() == width);
         if let Some(lines) = lines {
             let filled = lines.iter().flat_map(|line| self.audit.entry(line)).collect();
             for narrow in self.narrower(name, under)? {
                 let beginning = tile::bundle(lines.iter().take(narrow.width.into()).copied());
-                if self.file(Resource::Entries(narrow))? != beginning {
+                if file(self.folder, Resource::Entries(narrow))? != beginning {
                     self.audit.fault(format!("bundle {} is not the beginning of {name}", Resource::Entries(narrow)));
                 }
             }
@@ -137,7 +185,7 @@ impl Check<'_> {
         }
         let wrong = if bytes.is_some() { "does not hold the entries of its name" } else { "is missing" };
         self.audit.fault(format!("bundle {name} {wrong}"));
-        let hashes = self.file(Resource::Hashes(under))?.and_then(|bytes| tile::read(&bytes, under.width));
+        let hashes = file(self.folder, Resource::Hashes(under))?.and_then(|bytes| tile::read(&bytes, under.width));
         if hashes.is_none() {
             self.audit.fault(format!("nothing from entry {} on can be checked", self.audit.size()));
         }
@@ -147,29 +195,16 @@ impl Check<'_> {
     /// Compares a tile's file, and those from when the tile was narrower, with what follows from the entries.
     fn tile(&mut self, tile: Tile, hashes: &[Hash]) -> Result<(), CommandFault> {
         let name = Resource::Hashes(tile);
-        match self.file(name)? {
+        match file(self.folder, name)? {
             Some(bytes) => self.audit.tile(tile, &bytes, hashes),
             None => self.audit.fault(format!("tile {name} is missing")),
         }
         for narrow in self.narrower(name, tile)? {
-            if let Some(bytes) = self.file(Resource::Hashes(narrow))? {
+            if let Some(bytes) = file(self.folder, Resource::Hashes(narrow))? {
                 self.audit.tile(narrow, &bytes, hashes);
             }
         }
         Ok(())
-    }
-
-    /// A file below `tile/`; `None` where there is none.
-    fn file(&self, resource: Resource) -> Result<Option<Vec<u8>>, CommandFault> {
-        let path = path_of(self.folder, resource);
-        let mut bytes = Vec::new();
-        // One byte more than any may have: what is longer reads as wrong, however long it is.
-        let read = fs::File::open(&path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes));
-        match read {
-            Ok(_) => Ok(Some(bytes)),
-            Err(fault) if fault.kind() == ErrorKind::NotFound => Ok(None),
-            Err(fault) => Err(CommandFault::File(path, fault)),
-        }
     }
 
     /// Which narrower states of a tile lie beside it.
