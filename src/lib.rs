@@ -42,6 +42,7 @@
 //! | [`partner`] | profiles, mappings, release, rule packs, calendars: the folder `partners/` |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`access`] | officers and the purposes they may state |
+//! | [`evidence`] | what a receipt proves, as sentences and as a page; no I/O |
 //! | [`store`] | the only SQL: journal, deliveries, queries, ledger rows and tiles, keys |
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
 //! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, deadlines, limits, query (officers), view (parties' systems), witness, decide, erase, … |
@@ -73,6 +74,7 @@ pub mod access;
 pub mod app;
 pub mod client;
 pub mod domain;
+pub mod evidence;
 pub mod exchange;
 pub mod http;
 pub mod ledger;
