@@ -8,6 +8,7 @@ mod deliveries;
 #[cfg(feature = "sandbox")]
 mod demo;
 mod erase;
+mod evidence;
 mod keys;
 mod ledger;
 mod migrate;
@@ -47,6 +48,9 @@ enum Command {
     Deliveries(deliveries::Arguments),
     /// Destroys the keys of one person
     Erase(erase::Arguments),
+    /// Archives of evidence: writing one, checking one without a database
+    #[command(subcommand)]
+    Evidence(Box<evidence::Command>),
     /// The archive of public keys; extending the grace of CRLs
     #[command(subcommand)]
     Keys(keys::Command),
@@ -120,6 +124,7 @@ impl Cli {
             Command::Check(arguments) => arguments.run().await,
             Command::Deliveries(arguments) => arguments.run().await,
             Command::Erase(arguments) => arguments.run().await,
+            Command::Evidence(command) => command.run().await,
             Command::Keys(command) => command.run().await,
             Command::Migrate(arguments) => arguments.run().await,
             Command::Ledger(command) => command.run().await,

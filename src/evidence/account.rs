@@ -14,18 +14,26 @@ use std::fmt::Display;
 pub struct Sentence {
     key: String,
     params: Vec<(&'static str, String)>,
+    next: Option<Box<Sentence>>,
 }
 
 impl Sentence {
     /// A sentence without parameters so far.
     pub fn of(key: impl Into<String>) -> Self {
-        Self { key: key.into(), params: Vec::new() }
+        Self { key: key.into(), params: Vec::new(), next: None }
     }
 
     /// With a parameter.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Display) -> Self {
         self.params.push((name, value.to_string()));
+        self
+    }
+
+    /// With another sentence after it.
+    #[must_use]
+    pub fn then(mut self, next: Self) -> Self {
+        self.next = Some(Box::new(next));
         self
     }
 
@@ -36,14 +44,16 @@ impl Sentence {
 
     /// In one language; values of a sentence that is written from right to left are kept apart by isolates (Unicode UAX 9).
     pub fn text(&self, lang: Lang) -> String {
-        self.fill(lang, str::to_owned, |value| match lang {
+        let own = self.fill(lang, str::to_owned, |value| match lang {
             Lang::Ar => format!("\u{2068}{}\u{2069}", shown(value)),
             Lang::Id | Lang::En | Lang::Ms => shown(value),
-        })
+        });
+        self.next.iter().fold(own, |own, next| format!("{own} {}", next.text(lang)))
     }
 
     fn html(&self, lang: Lang) -> String {
-        self.fill(lang, escaped, |value| format!("<bdi>{}</bdi>", escaped(&shown(value))))
+        let own = self.fill(lang, escaped, |value| format!("<bdi>{}</bdi>", escaped(&shown(value))));
+        self.next.iter().fold(own, |own, next| format!("{own} {}", next.html(lang)))
     }
 
     fn fill(&self, lang: Lang, own: impl Fn(&str) -> String, value: impl Fn(&str) -> String) -> String {

@@ -3,7 +3,7 @@
 use super::body::Format;
 use crate::schema::catalogue::ClockTerms;
 use serde::{Deserialize, Deserializer, de::Error};
-use time::{Date, macros::format_description};
+use time::{Date, OffsetDateTime, UtcOffset, macros::format_description};
 
 /// Which side of every corridor a party is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -82,6 +82,22 @@ pub struct Profile {
     /// Facts from before this day start no clocks and open no exceptions: they were brought in when the corridor was switched over.
     #[serde(default, deserialize_with = "day")]
     pub cut_over: Option<Date>,
+}
+
+impl Profile {
+    /// Offset of its local times.
+    ///
+    /// # Errors
+    /// Another spelling than `+08:00`.
+    pub fn offset(&self) -> Result<UtcOffset, time::error::Parse> {
+        UtcOffset::parse(&self.zone, format_description!("[offset_hour sign:mandatory]:[offset_minute]"))
+    }
+
+    /// Whether an authority of this party held its mandate at a moment, by the party's own calendar day.
+    pub fn mandated(&self, authority: &str, at: OffsetDateTime, zone: UtcOffset) -> bool {
+        let Some(local) = at.checked_to_offset(zone) else { return false };
+        self.authority.iter().any(|one| one.code == authority && one.holds_on(local.date()))
+    }
 }
 
 /// An authority of the party.
