@@ -12,7 +12,6 @@
 //! | `messages/ID/request`, `signature.json`, `event.json` | exact bytes, what is kept of their signature, the canonical event where the bytes are in another format |
 //! | `messages/ID/told/PARTY-N.answer`, `PARTY-N.receipt.json` | what a party answered when it was told; the receipt of the entry that commits to it |
 //! | `messages/ID/not-before.note`, `not-before.receipt.json` | a checkpoint of the partner's log; the receipt of the earlier entry that commits to it |
-//! | `messages/ID/not-after.tsr`, `not-after.receipt.json` | an RFC 3161 time-stamp token over the checkpoint text of that receipt of the same entry |
 //! | `certificates/THUMBPRINT.pem` | chains of connections |
 //! | `policies/DIGEST.json` | what decided, by digests |
 //! | `schemas/…`, `parties/CODE/…` | the files with those digests, where the running software still has them; roots of certificates as they are now |
@@ -42,8 +41,6 @@ pub const KEYS: &str = "keys.json";
 pub const PAGE: &str = "page.html";
 /// For a person, to read.
 pub const TEXT: &str = "page.txt";
-/// Roots of the time-stamping authority, as the gateway trusted them.
-pub const ANCHORS: &str = "anchors.pem";
 
 /// Largest archive that is read, in bytes.
 pub const ARCHIVE_MAX: u64 = 1 << 30;

@@ -205,9 +205,8 @@ pub fn account(archive: &Archive, bytes: Option<&[u8]>, given: &Keys) -> Account
     records.iter().for_each(|record| of_message::check(&mut findings, record));
     findings.not_proven.say(Sentence::of("receipt.truth"));
     findings.not_proven.say(Sentence::of("receipt.owner"));
-    let stamped = archive.members.keys().any(|name| name.ends_with("/not-after.tsr"));
     let by_hand = ["evidence.hand-list", "evidence.hand-receipt", "evidence.hand-signature"];
-    let by_hand = by_hand.into_iter().chain(stamped.then_some("evidence.hand-stamp")).map(Sentence::of).collect();
+    let by_hand = by_hand.into_iter().map(Sentence::of).collect();
     let title = scope.map_or_else(
         || Sentence::of("evidence.unknown"),
         |scope| {

@@ -311,13 +311,11 @@ fn bounds(findings: &mut Findings<'_>, record: &Record, folder: &str, receipt: &
         None => findings.not_proven.of(record, Sentence::of("evidence.no-not-before")),
         Some(note) => not_before(findings, record, folder, (&note_name, note), (receipt, verified)),
     }
-    let mut bounded = !verified.witnesses.is_empty();
     for (witness, at) in &verified.witnesses {
         let claim = Sentence::of("evidence.witnessed").with("witness", witness);
         findings.proven.of(record, claim.with("time", instant(*at).map(rfc3339).unwrap_or_default()));
     }
-    bounded |= not_after(findings, record, folder, receipt);
-    if !bounded {
+    if verified.witnesses.is_empty() {
         findings.not_proven.of(record, Sentence::of("evidence.no-not-after"));
     }
 }
@@ -343,8 +341,4 @@ fn not_before(
     }
     let claim = Sentence::of("evidence.not-before").with("origin", &partner.checkpoint.origin);
     findings.proven.of(record, claim.with("size", partner.checkpoint.size));
-}
-
-fn not_after(_findings: &mut Findings<'_>, _record: &Record, _folder: &str, _receipt: &Receipt) -> bool {
-    false
 }

@@ -10,6 +10,7 @@ mod commands;
 mod contracts;
 mod delivery;
 mod documents;
+mod evidence;
 mod histories;
 mod identifiers;
 mod inbox;
