@@ -12,6 +12,7 @@ use crate::{
     ledger::{
         note::{Role, VerifierKey},
         receipt::{Receipt, Verified},
+        tree::Hash,
     },
     trust::keys::VerifyingKey,
     vault::sha256,
@@ -41,6 +42,8 @@ pub(super) struct Findings<'a> {
     pub(super) stated: Claims,
     pub(super) not_proven: Claims,
     used: BTreeSet<String>,
+    /// Digests of folders, by their names.
+    pub(super) folders: BTreeMap<String, Option<Hash>>,
 }
 
 /// Sentences, each with the messages of which it holds.
@@ -80,6 +83,7 @@ impl<'a> Findings<'a> {
             stated: Claims::default(),
             not_proven: Claims::default(),
             used: BTreeSet::new(),
+            folders: BTreeMap::new(),
         };
         let Some(archived) = archive.json::<Vec<Key>>(archive::KEYS) else {
             findings.fault("unreadable", archive::KEYS);

@@ -3,7 +3,7 @@
 
 use super::{
     account::Sentence,
-    archive::{Archive, Content, Record},
+    archive::{Content, Record},
     check::{Findings, instant, is_shown},
     receipt::rfc3339,
 };
@@ -213,14 +213,12 @@ fn decided(findings: &mut Findings<'_>, record: &Record, policy: Hash, presented
     if let (Some(home), Some(digest)) = (&policy.home, &policy.home_profile) {
         folders.push((party(home), bundle::PARTY, digest));
     }
-    let digests =
-        folders.iter().map(|(folder, endings, digest)| (folder, of_folder(archive, folder, endings), *digest));
     let mut bound = Vec::new();
     let mut all = true;
-    for (folder, found, digest) in digests {
-        match found {
+    for (folder, endings, digest) in &folders {
+        match of_folder(findings, folder, endings) {
             None => all = false,
-            Some(found) if hex::encode(found) == *digest => bound.push(folder.clone()),
+            Some(found) if hex::encode(found) == **digest => bound.push(folder.clone()),
             Some(_) => findings.fault("policy", folder),
         }
     }
@@ -250,15 +248,21 @@ fn decided(findings: &mut Findings<'_>, record: &Record, policy: Hash, presented
     }
 }
 
-/// The digest of a folder of the archive; `None` where it is not there.
-fn of_folder(archive: &Archive, folder: &str, endings: &[&str]) -> Option<Hash> {
-    let files: Vec<(&str, &[u8])> = archive
+/// The digest of a folder of the archive, computed once; `None` where it is not there.
+fn of_folder(findings: &mut Findings<'_>, folder: &str, endings: &[&str]) -> Option<Hash> {
+    if let Some(known) = findings.folders.get(folder) {
+        return *known;
+    }
+    let files: Vec<(&str, &[u8])> = findings
+        .archive
         .members
         .iter()
         .filter_map(|(name, bytes)| Some((name.strip_prefix(folder)?, bytes.as_slice())))
         .filter(|(name, _)| bundle::counts(Path::new(name), endings))
         .collect();
-    (!files.is_empty()).then(|| bundle::digest(files))
+    let digest = (!files.is_empty()).then(|| bundle::digest(files));
+    findings.folders.insert(folder.to_owned(), digest);
+    digest
 }
 
 /// Who was told, and what they answered.
