@@ -279,7 +279,8 @@ async fn whatever_is_changed_in_an_archive_is_found_and_named() {
             "parties/my/party.toml",
             "schemas/catalogue.toml",
         ];
-        let Some(part) = part.into_iter().find(|part| name.contains(part)) else { continue };
+        let is = |part: &&str| name.starts_with(*part) || (name.starts_with("messages/") && name.ends_with(*part));
+        let Some(part) = part.into_iter().find(is) else { continue };
         if name == archive::ACT {
             continue;
         }
