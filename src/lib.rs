@@ -15,9 +15,10 @@
 //!    (`it::delivery::a_partner_that_is_away…`; the demo counts every delivery on both sides.)
 //! 5. **Either side can prove what happened, offline.** (`ledger::receipt::tests`, `it::journal::a_receipt_verifies…`,
 //!    `it::samples::every_sample_makes_its_first_exchange…`, `it::ledger::whatever_a_superuser_does…`,
-//!    `it::ledger::an_exported_folder…`, `it::ledger::a_log_rolled_back…`; we countersign a partner's own log,
-//!    `it::witness`, and a partner's witness ours, `it::cosigning::what_is_recorded…`; an old backup or a second gateway signs no other
-//!    history, `it::cosigning::an_old_backup…`, `it::cosigning::of_two_gateways…`.)
+//!    `it::ledger::an_exported_folder…`, `it::ledger::a_log_rolled_back…`, `it::evidence::an_archive_says…`,
+//!    `it::evidence::whatever_is_changed…`; we countersign a partner's own log, `it::witness`, and a partner's witness ours,
+//!    `it::cosigning::what_is_recorded…`; an old backup or a second gateway signs no other history,
+//!    `it::cosigning::an_old_backup…`, `it::cosigning::of_two_gateways…`.)
 //! 6. **The ledger holds nothing that names a person.** Destroying a person's keys leaves every proof whole.
 //!    (`it::ministry::an_erased_person…`)
 //! 7. **A party is data.** `src/` names no country, authority or identifier kind; the test reads all but `sandbox` and unit tests,
@@ -43,6 +44,7 @@
 //! | [`partner`] | profiles, mappings, release, rule packs, calendars: the folder `partners/` |
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`access`] | officers and the purposes they may state |
+//! | [`evidence`] | what a receipt or an archive proves, as sentences and as a page; the archive's files; no I/O |
 //! | [`store`] | the only SQL: journal, deliveries, queries, ledger rows and tiles, keys |
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
 //! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, deadlines, limits, query (officers), view (parties' systems), witness, cosigning, decide, erase, … |
@@ -70,11 +72,17 @@
 //! certificate of the corridor computes the same from [`http`]'s tiles. [`store::ledger::check`] recomputes a whole log from its first
 //! leaf, against a checkpoint that somebody kept too, and names what does not hold ([`ledger::audit`]); `ledger export` writes the
 //! log as a folder that the same audit checks without a database.
+//!
+//! **A case goes to court.** [`exchange::export`] gathers what is kept about a message, a placement or a day: exact bytes, signatures,
+//! certificates, receipts, answers, what decided, who had which mandate, public keys. [`evidence::check`] recomputes what that proves
+//! before anything leaves, and a page says so, and what is not proven. The list of contents becomes part of an officer's act in the
+//! domestic log; only then is the archive written. [`evidence::check`] is also all that its reader needs.
 
 pub mod access;
 pub mod app;
 pub mod client;
 pub mod domain;
+pub mod evidence;
 pub mod exchange;
 pub mod http;
 pub mod ledger;

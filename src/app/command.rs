@@ -8,6 +8,7 @@ mod deliveries;
 #[cfg(feature = "sandbox")]
 mod demo;
 mod erase;
+mod evidence;
 mod keys;
 mod ledger;
 mod migrate;
@@ -22,6 +23,7 @@ mod partner;
 mod receipt;
 mod serve;
 
+use crate::words::Lang;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -46,6 +48,9 @@ enum Command {
     Deliveries(deliveries::Arguments),
     /// Destroys the keys of one person
     Erase(erase::Arguments),
+    /// Archives of evidence: writing one, checking one without a database
+    #[command(subcommand)]
+    Evidence(Box<evidence::Command>),
     /// The archive of public keys; extending the grace of CRLs
     #[command(subcommand)]
     Keys(keys::Command),
@@ -84,6 +89,9 @@ pub enum CommandFault {
     /// A file cannot be read.
     #[error("cannot read {0}: {1}")]
     File(std::path::PathBuf, #[source] std::io::Error),
+    /// A file cannot be written.
+    #[error("cannot write {0}: {1}")]
+    Unwritten(std::path::PathBuf, #[source] std::io::Error),
     /// A file is not what it should be.
     #[error("{0}: {1}")]
     Content(std::path::PathBuf, String),
@@ -116,6 +124,7 @@ impl Cli {
             Command::Check(arguments) => arguments.run().await,
             Command::Deliveries(arguments) => arguments.run().await,
             Command::Erase(arguments) => arguments.run().await,
+            Command::Evidence(command) => command.run().await,
             Command::Keys(command) => command.run().await,
             Command::Migrate(arguments) => arguments.run().await,
             Command::Ledger(command) => command.run().await,
@@ -154,6 +163,19 @@ fn read_keys(path: &std::path::Path) -> Result<Vec<crate::ledger::note::Verifier
                 .map_err(|fault| CommandFault::Content(path.into(), format!("line {}: {fault}", n + 1)))
         })
         .collect()
+}
+
+/// A language by its code.
+fn language(code: &str) -> Result<Lang, String> {
+    let known = || Lang::ALL.map(Lang::code).join(", ");
+    Lang::ALL.into_iter().find(|lang| lang.code() == code).ok_or_else(|| format!("it is one of {}", known()))
+}
+
+/// The reader's language as the environment says it (POSIX: `LC_ALL` before `LC_MESSAGES` before `LANG`), else English.
+fn own_language() -> Lang {
+    let said = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok());
+    let locale = said.into_iter().find(|locale| !locale.is_empty()).unwrap_or_default();
+    language(locale.split(['_', '.', '@']).next().unwrap_or_default()).unwrap_or(Lang::En)
 }
 
 /// Starts logging to the error stream; `RUST_LOG` overrides `level`. Lines are JSON unless a person is looking.

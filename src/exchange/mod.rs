@@ -14,6 +14,7 @@ pub mod decide;
 pub mod deliver;
 pub mod erase;
 pub mod evidence;
+pub mod export;
 pub mod inbox;
 pub mod intake;
 pub mod judgement;
@@ -201,7 +202,8 @@ fn different(officers: &[String; 2]) -> bool {
 pub fn policies(schemas: &Schemas, parties: &Parties) -> HashMap<String, (String, [u8; 32])> {
     let document = |party: &str, digest: &[u8; 32]| {
         let text = serde_json::json!({"software": concat!("onechannel ", env!("CARGO_PKG_VERSION")),
-            "schemas": hex::encode(schemas.digest), "party": party, "profile_and_mappings": hex::encode(digest)})
+            "schemas": hex::encode(schemas.digest), "party": party, "profile_and_mappings": hex::encode(digest),
+            "home": parties.home.code(), "home_profile": hex::encode(parties.home.digest)})
         .to_string();
         let digest = sha256(text.as_bytes());
         (text, digest)

@@ -17,9 +17,8 @@ use crate::{
     domain::workdays::Workdays,
     ledger::note::{Role, VerifierKey},
     message::problem::Fault,
-    schema::{Schemas, catalogue::Level},
+    schema::{Schemas, bundle, catalogue::Level},
     trust::keys::VerifyingKey,
-    vault::sha256,
 };
 use calendar::WorkCalendar;
 use profile::{Profile, Side};
@@ -32,7 +31,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use time::{OffsetDateTime, UtcOffset, macros::format_description};
+use time::{OffsetDateTime, UtcOffset};
 
 /// Why a folder cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,8 +77,7 @@ pub struct Party {
 impl Party {
     /// Whether an authority of this party held its mandate at a moment, by the party's own calendar day.
     pub fn mandated(&self, authority: &str, at: OffsetDateTime) -> bool {
-        let Some(local) = at.checked_to_offset(self.zone) else { return false };
-        self.profile.authority.iter().any(|one| one.code == authority && one.holds_on(local.date()))
+        self.profile.mandated(authority, at, self.zone)
     }
 
     /// The authorities that speak for it or did, those included whose mandates they took over.
@@ -197,8 +195,8 @@ fn read_profile(folder: &Path) -> Result<(Profile, UtcOffset), PartyFault> {
     if folder.file_name().is_none_or(|name| name != profile.code.as_str()) {
         return Err(PartyFault::of(folder, format!("the folder's name is not the party's code {}", profile.code)));
     }
-    let zone = UtcOffset::parse(&profile.zone, format_description!("[offset_hour sign:mandatory]:[offset_minute]"));
-    let zone = zone.map_err(|fault| PartyFault::of(&folder.join("party.toml"), format!("zone: {fault}")))?;
+    let zone =
+        profile.offset().map_err(|fault| PartyFault::of(&folder.join("party.toml"), format!("zone: {fault}")))?;
     Ok((profile, zone))
 }
 
@@ -342,24 +340,6 @@ pub(crate) fn read_toml<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T
 }
 
 fn digest(folder: &Path) -> Result<[u8; 32], PartyFault> {
-    let mut files = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(next) = open.pop() {
-        for entry in fs::read_dir(&next).map_err(|fault| PartyFault::of(&next, fault))? {
-            let path = entry.map_err(|fault| PartyFault::of(&next, fault))?.path();
-            match path.extension().and_then(|end| end.to_str()) {
-                _ if path.is_dir() => open.push(path),
-                Some("toml" | "json") => files.push(path),
-                _ => {}
-            }
-        }
-    }
-    files.sort();
-    let mut all = Vec::new();
-    for file in files {
-        let bytes = fs::read(&file).map_err(|fault| PartyFault::of(&file, fault))?;
-        all.extend_from_slice(file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().as_bytes());
-        all.extend_from_slice(&sha256(&bytes));
-    }
-    Ok(sha256(&all))
+    let files = bundle::read(folder, bundle::PARTY).map_err(|(file, fault)| PartyFault::of(&file, fault))?;
+    Ok(bundle::digest_of(&files))
 }

@@ -3,7 +3,7 @@
 use super::body::Format;
 use crate::schema::catalogue::ClockTerms;
 use serde::{Deserialize, Deserializer, de::Error};
-use time::{Date, macros::format_description};
+use time::{Date, OffsetDateTime, UtcOffset, macros::format_description};
 
 /// Which side of every corridor a party is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -100,6 +100,20 @@ impl Profile {
         }
         let is_called = self.outbound.is_some();
         (!is_called).then(|| "[witness] is called at the address of [outbound], which is missing".to_owned())
+    }
+
+    /// Offset of its local times.
+    ///
+    /// # Errors
+    /// Another spelling than `+08:00`.
+    pub fn offset(&self) -> Result<UtcOffset, time::error::Parse> {
+        UtcOffset::parse(&self.zone, format_description!("[offset_hour sign:mandatory]:[offset_minute]"))
+    }
+
+    /// Whether an authority of this party held its mandate at a moment, by the party's own calendar day.
+    pub fn mandated(&self, authority: &str, at: OffsetDateTime, zone: UtcOffset) -> bool {
+        let Some(local) = at.checked_to_offset(zone) else { return false };
+        self.authority.iter().any(|one| one.code == authority && one.holds_on(local.date()))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Formats are asserted, unknown formats refused, references resolved inside the folder only. Nothing here knows a message
 //! type, an authority or a kind of identifier: they are data of the folder. What follows from a violation is decided above.
 
+pub mod bundle;
 pub mod catalogue;
 pub mod fields;
 mod identifiers;
@@ -13,7 +14,6 @@ pub mod wire;
 use crate::{
     domain::{calendars::HijriDate, facts::FactKind},
     message::{event, problem::Fault, strict_json},
-    vault::sha256,
 };
 use catalogue::{
     About, CatalogueFile, Class, ClockEntry, ExceptionEntry, Level, Link, MadeFor, MessageType, Named, Purpose,
@@ -138,7 +138,8 @@ impl Schemas {
             }
         }
         let identifiers = IdentifierRules::load(folder, &fields).map_err(|found| faults.extend(found)).ok();
-        let digest = digest(folder, &files).map_err(one)?;
+        let kept = bundle::read(folder, bundle::SCHEMAS).map_err(|(file, fault)| one(SchemaFault::of(&file, fault)))?;
+        let digest = bundle::digest_of(&kept);
         let parts = openapi::Parts {
             schemas: &by_file
                 .iter()
@@ -321,20 +322,6 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, SchemaFault> {
     }
     found.sort();
     Ok(found)
-}
-
-fn digest(folder: &Path, files: &[PathBuf]) -> Result<[u8; 32], SchemaFault> {
-    let mut all = Vec::new();
-    for file in files
-        .iter()
-        .filter(|file| file.extension().is_some_and(|end| ["json", "toml", "csv"].iter().any(|kept| end == *kept)))
-    {
-        let bytes = fs::read(file).map_err(|fault| SchemaFault::of(file, fault))?;
-        let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().into_owned();
-        all.extend_from_slice(name.as_bytes());
-        all.extend_from_slice(&sha256(&bytes));
-    }
-    Ok(sha256(&all))
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ pub async fn open(
                 }
                 (Some(key), None, Some(sealed)) => {
                     let plain = key.open(place("messages.sealed"), sealed).map_err(|_| bad("sealed"))?;
-                    Some(after_evidence(&plain).ok_or_else(|| bad("sealed"))?.to_vec())
+                    Some(split(&plain).ok_or_else(|| bad("sealed"))?.1.to_vec())
                 }
                 (Some(_), None, None) => return Err(bad("sealed")),
             };
@@ -141,10 +141,10 @@ pub async fn open(
         .collect()
 }
 
-/// The exact bytes after the evidence, which is preceded by its length.
-fn after_evidence(plain: &[u8]) -> Option<&[u8]> {
+/// The evidence, which is preceded by its length, and the exact bytes after it.
+pub(super) fn split(plain: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = plain.split_first_chunk::<4>()?;
-    rest.get(u32::from_be_bytes(*length) as usize..)
+    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
 }
 
 /// The ids by which a party knows a placement and its worker.

@@ -9,6 +9,7 @@ pub mod clocks;
 pub mod deliveries;
 mod effects;
 pub mod erasures;
+pub mod evidence;
 pub mod journal;
 pub mod ledger;
 pub mod messages;

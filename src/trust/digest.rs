@@ -4,7 +4,7 @@
 
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use base64::{Engine, prelude::BASE64_STANDARD as B64};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
 /// The field's name.
@@ -27,6 +27,12 @@ pub fn content_digest(body: &[u8]) -> String {
     B64.encode_string(digest(&SHA256, body), &mut value);
     value.push(':');
     value
+}
+
+/// Whether a field value that was kept is that of `body`.
+pub fn is_of(value: &str, body: &[u8]) -> bool {
+    let Ok(value) = HeaderValue::from_str(value) else { return false };
+    verify(&HeaderMap::from_iter([(HeaderName::from_static(CONTENT_DIGEST), value)]), body).is_ok()
 }
 
 /// Checks every sha-256 and sha-512 member against `body`; members of other algorithms are ignored (RFC 9530 §2).

@@ -286,6 +286,30 @@ pub fn verify_response(
     Ok(VerifiedResponse { keyid, created, base })
 }
 
+/// What a signature says that verified when it came, read again from what was kept of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The key that signed.
+    pub keyid: String,
+    /// Unix seconds, by the signer.
+    pub created: i64,
+    /// The signed `Content-Digest`.
+    pub content_digest: Option<String>,
+}
+
+/// Verifies a kept signature base against the kept `Signature` field. What the profile wants covered, and how old a signature may be,
+/// was decided when it came.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn verify_kept(
+    base: &str,
+    signature: &str,
+    key: impl FnOnce(&str) -> Option<Arc<VerifyingKey>>,
+) -> Result<Kept, Refusal> {
+    received::verify_kept(base, signature, key)
+}
+
 /// Signs a request; with a body, `Content-Type` and `Content-Digest` already stand in `headers`. Covers `Authorization` if there.
 ///
 /// # Errors

@@ -111,6 +111,19 @@ impl VerifyingKey {
         Self::from_raw(kid, algorithm, &spki.subject_public_key.data)
     }
 
+    /// Reads a public JWK (RFC 7517) with its `kid`, as [`VerifyingKey::jwk`] writes it.
+    pub fn from_jwk(jwk: &Value) -> Result<Self, KeyFault> {
+        let text = |name: &str| jwk.get(name).and_then(Value::as_str).ok_or(KeyFault::Unsupported);
+        let bytes = |name: &str| B64URL.decode(text(name)?).map_err(|_| KeyFault::Unsupported);
+        let (algorithm, raw) = match (text("kty")?, jwk.get("crv").and_then(Value::as_str)) {
+            ("OKP", Some("Ed25519")) => (Algorithm::Ed25519, bytes("x")?),
+            ("EC", Some("P-256")) => (Algorithm::Es256, [vec![4], bytes("x")?, bytes("y")?].concat()),
+            ("RSA", None) => (Algorithm::Ps256, pkcs1(&bytes("n")?, &bytes("e")?)),
+            _ => return Err(KeyFault::Unsupported),
+        };
+        Self::from_raw(text("kid")?, algorithm, &raw)
+    }
+
     /// `raw`: 32 bytes, an uncompressed point, or a PKCS#1 `RSAPublicKey`.
     fn from_raw(kid: &str, algorithm: Algorithm, raw: &[u8]) -> Result<Self, KeyFault> {
         let kid = checked_kid(kid)?;
@@ -175,6 +188,26 @@ impl VerifyingKey {
         // The members were written in lexicographic order and serde_json keeps it, which is what RFC 7638 §3.1 hashes.
         B64URL.encode(digest(&SHA256, self.jwk.to_string().as_bytes()))
     }
+}
+
+/// `RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }` (RFC 8017 A.1.1) in DER.
+fn pkcs1(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+    let value = |tag: u8, content: &[u8]| {
+        let length = content.len().to_be_bytes();
+        let length = &length[length.iter().take_while(|byte| **byte == 0).count()..];
+        let mut out = vec![tag];
+        if content.len() >= 0x80 {
+            out.push(0x80 | length.len() as u8);
+        }
+        out.extend_from_slice(length);
+        out.extend_from_slice(content);
+        out
+    };
+    let integer = |number: &[u8]| {
+        let sign = if number.first().is_some_and(|byte| *byte >= 0x80) { &[0][..] } else { &[] };
+        value(2, &[sign, number].concat())
+    };
+    value(0x30, &[integer(modulus), integer(exponent)].concat())
 }
 
 #[derive(Debug)]
@@ -301,6 +334,10 @@ pub(crate) mod tests {
             }
             assert_eq!(public.algorithm(), algorithm);
             assert_eq!(public.jwk(), signer.verifying_key().jwk());
+            let read = VerifyingKey::from_jwk(&public.jwk()).unwrap();
+            assert_eq!((read.jwk(), read.thumbprint()), (public.jwk(), public.thumbprint()));
+            let signature = signer.sign(Usage::Http, b"message").unwrap();
+            assert!(read.verifies(Usage::Http, b"message", &signature));
         }
     }
 

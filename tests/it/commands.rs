@@ -5,7 +5,7 @@ use onechannel::store::journal::Answer;
 use std::process::Command;
 
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_onechannel")).args(arguments).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_onechannel")).env("LC_ALL", "C").args(arguments).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
 }
@@ -31,6 +31,30 @@ async fn an_auditor_checks_a_receipt_offline_and_the_whole_ledger() {
     let (code, text) = run(&["receipt", "verify", &good, "--keys", &keys, "--message", &sent]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("exactly the one that the entry commits to"), "{text}");
+    let page = folder.join("page.html").to_str().unwrap().to_owned();
+    let said = ["receipt", "verify", &good, "--keys", &keys, "--page", &page, "--language"];
+    for (lang, proven, not_proven, direction) in [
+        ("en", "What is proven", "What is NOT proven", "ltr"),
+        ("id", "Yang terbukti", "Yang TIDAK terbukti", "ltr"),
+        ("ms", "resit ini sah", "Yang TIDAK terbukti", "ltr"),
+        ("ar", "ما ثبت", "ما لم يثبت", "rtl"),
+    ] {
+        let (code, text) = run(&[&said[..], &[lang]].concat());
+        assert_eq!(code, Some(0), "{text}");
+        let html = std::fs::read_to_string(&page).unwrap();
+        let opening = format!("<html lang=\"{lang}\" dir=\"{direction}\">");
+        assert!(html.contains(&opening) && html.contains(&receipt.message.to_string()), "{html}");
+        // The fingerprint is what `printf %s LINE | sha256sum` gives.
+        assert!(html.contains(&hex::encode(onechannel::vault::sha256(xa.as_bytes()))), "{html}");
+        assert!(!html.contains("<script") && !html.contains("http://") && !html.contains("https://"), "{html}");
+        for text in [&text, &html] {
+            let found = [proven, not_proven].map(|part| text.to_lowercase().contains(&part.to_lowercase()));
+            assert_eq!(found, [true, true], "{lang}: {text}");
+        }
+    }
+    assert_eq!(run(&[&said[..], &["fr"]].concat()).0, Some(2));
+    let (code, text) = run(&["receipt", "verify", &good, "--keys", &keys, "--message", &keys, "--language", "en"]);
+    assert_eq!((code, text.contains("The receipt DOES NOT HOLD.")), (Some(1), true), "{text}");
     let (code, text) = run(&["receipt", "verify", &good, "--keys", &keys, "--message", &keys, "--json"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains(r#""messageMatches":false"#), "{text}");

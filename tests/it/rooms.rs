@@ -8,7 +8,7 @@ const ROOMS: [&[&str]; 10] = [
     &["message", "vault"],
     &["schema"],
     &["partner", "trust"],
-    &["access"],
+    &["access", "evidence"],
     &["store"],
     &["client"],
     &["exchange"],

@@ -1,17 +1,18 @@
 //! `onechannel receipt verify FILE`: needs neither database nor network.
 
 use super::{CommandFault, Holds, read_keys};
-use crate::ledger::receipt::{Receipt, Verified};
+use crate::{evidence, ledger::receipt::Receipt, words::Lang};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Checks a receipt against the log's public key, and against the message where it is given
-    #[command(after_help = "Example: onechannel receipt verify receipt.json --keys logs.keys --message sent.json")]
+    #[command(
+        after_help = "Examples: onechannel receipt verify receipt.json --keys logs.keys --message sent.json\n          onechannel receipt verify receipt.json --keys logs.keys --language ar --page receipt.html"
+    )]
     Verify {
         /// The receipt (JSON)
         file: PathBuf,
@@ -21,6 +22,12 @@ pub(super) enum Command {
         /// The exact bytes of the message as sent
         #[arg(long)]
         message: Option<PathBuf>,
+        /// Language of the explanation; without it, that of the environment, else English
+        #[arg(long, value_parser = super::language)]
+        language: Option<Lang>,
+        /// Write the explanation as one printable page for a case file
+        #[arg(long, value_name = "HTML")]
+        page: Option<PathBuf>,
         /// Print the result as JSON
         #[arg(long)]
         json: bool,
@@ -29,15 +36,20 @@ pub(super) enum Command {
 
 impl Command {
     pub(super) fn run(self) -> Result<Holds, CommandFault> {
-        let Self::Verify { file, keys, message, json } = self;
+        let Self::Verify { file, keys, message, language, page, json } = self;
         let receipt: Receipt = serde_json::from_slice(&read(&file)?)
             .map_err(|fault| CommandFault::Content(file.clone(), format!("{NO_RECEIPT}: {fault}")))?;
         let original = message.as_deref().map(read).transpose()?;
-        let result = receipt.verify(&read_keys(&keys)?, original.as_deref());
+        let keys = read_keys(&keys)?;
+        let result = receipt.verify(&keys, original.as_deref());
         let holds = result.as_ref().is_ok_and(|verified| verified.bytes_match != Some(false));
+        let language = language.unwrap_or_else(super::own_language);
+        let account = evidence::receipt::account(&receipt, &result, &keys);
+        if let Some(page) = page {
+            fs::write(&page, account.html(language)).map_err(|fault| CommandFault::Unwritten(page, fault))?;
+        }
         match (result, json) {
-            (Ok(verified), false) => explain(&receipt, &verified),
-            (Err(fault), false) => println!("The receipt DOES NOT HOLD: {fault}."),
+            (_, false) => print!("{}", account.text(language)),
             (Ok(verified), true) => println!(
                 "{}",
                 serde_json::json!({"holds": holds, "outcome": receipt.outcome, "log": verified.checkpoint.origin,
@@ -55,26 +67,4 @@ const NO_RECEIPT: &str = "not a receipt (in an answer it is the member `receipt`
 
 fn read(path: &Path) -> Result<Vec<u8>, CommandFault> {
     fs::read(path).map_err(|e| CommandFault::File(path.into(), e))
-}
-
-fn explain(receipt: &Receipt, verified: &Verified) {
-    let (entry, checkpoint) = (&verified.entry, &verified.checkpoint);
-    let time = entry.time.format(&Rfc3339).unwrap_or_default();
-    println!("The log {} states, signed by its key:", checkpoint.origin);
-    println!("  entry {} of {}: a message was received and {}", receipt.index, checkpoint.size, entry.outcome);
-    println!("  at {time} by the gateway's clock, which is not itself proven");
-    println!("  the corridor's partner can prove: {}", entry.assurance);
-    for (witness, time) in &verified.witnesses {
-        let time = i64::try_from(*time).ok().and_then(|time| OffsetDateTime::from_unix_timestamp(time).ok());
-        let time = time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default();
-        let size = checkpoint.size;
-        println!(
-            "Cosigned by {witness}: at {time} by its clock these {size} entries extended all that it had seen of the log."
-        );
-    }
-    match verified.bytes_match {
-        Some(true) => println!("The message given is exactly the one that the entry commits to."),
-        Some(false) => println!("The message given is NOT the one that the entry commits to."),
-        None => println!("No message was given: with --message FILE its exact bytes are compared."),
-    }
 }

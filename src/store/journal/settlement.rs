@@ -4,7 +4,10 @@
 use super::Journal;
 use crate::{
     domain::clock::uuid_v7,
-    ledger::entry::{Entry, EntryKind},
+    ledger::{
+        entry::{Entry, EntryKind},
+        receipt::Receipt,
+    },
     store::{
         StoreFault, ledger,
         vault_keys::{self, KeyOwner},
@@ -222,11 +225,11 @@ impl Journal {
         Ok(rows.len())
     }
 
-    /// Appends an officer's act to the domestic log.
+    /// Appends an officer's act to the domestic log; gives its receipt, which opens on the statement.
     ///
     /// # Errors
     /// [`StoreFault`].
-    pub async fn log_act(&self, outcome: &str, statement: &[u8], policy: [u8; 32]) -> Result<(), StoreFault> {
+    pub async fn log_act(&self, outcome: &str, statement: &[u8], policy: [u8; 32]) -> Result<Box<Receipt>, StoreFault> {
         let now: OffsetDateTime = self.clock.now();
         let id = uuid_v7(&*self.clock, &*self.random);
         let owner = KeyOwner::new(vec![id], "officer-act");
@@ -239,6 +242,7 @@ impl Journal {
             &*self.random,
         )
         .await?;
+        let opening = keys[&owner].opening(id);
         let entry = Entry {
             kind: EntryKind::Officer,
             time: now,
@@ -246,13 +250,15 @@ impl Journal {
             outcome: outcome.to_owned(),
             policy,
             assurance: "domestic".to_owned(),
-            commitment: commitment(&keys[&owner].opening(id), statement),
+            commitment: commitment(&opening, statement),
         };
         let log = self.log(super::DOMESTIC);
         let mut transaction = self.writing.begin().await?;
-        ledger::append(&mut transaction, &log, &[entry.encode()], self.signer(&log)?, now).await?;
+        let appended = ledger::append(&mut transaction, &log, &[entry.encode()], self.signer(&log)?, now).await?;
         transaction.commit().await?;
-        Ok(())
+        let path = appended.commit.inclusion(appended.first).unwrap_or_default();
+        let at = (appended.first, path.as_slice());
+        Ok(Box::new(Receipt::new(id, super::DOMESTIC, &entry, at, &appended.note, Some(opening))))
     }
 
     /// The signer of a log.

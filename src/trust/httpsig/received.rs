@@ -2,14 +2,14 @@
 //!
 //! Which components the profile wants covered is decided in [`super`].
 
-use super::{Refusal, RequestBinding, RequestParts, ResponseParts, SIGNATURE, SIGNATURE_INPUT, SignatureFault};
+use super::{Kept, Refusal, RequestBinding, RequestParts, ResponseParts, SIGNATURE, SIGNATURE_INPUT, SignatureFault};
 use crate::trust::{
     digest::{CONTENT_DIGEST, content_digest},
     keys::{Usage, VerifyingKey},
 };
 use base64::{Engine, prelude::BASE64_STANDARD as B64};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use sfv::{BareItem, Dictionary, InnerList, Item, ItemSerializer, ListEntry, ListSerializer, Parser};
+use sfv::{BareItem, Dictionary, InnerList, Item, ItemSerializer, List, ListEntry, ListSerializer, Parser};
 use std::{borrow::Cow, sync::Arc};
 use time::OffsetDateTime;
 
@@ -116,6 +116,39 @@ impl Found {
         }
         Ok((keyid.to_owned(), base))
     }
+}
+
+pub(super) fn verify_kept(
+    base: &str,
+    signature: &str,
+    key: impl FnOnce(&str) -> Option<Arc<VerifyingKey>>,
+) -> Result<Kept, Refusal> {
+    let (components, params) = base.rsplit_once('\n').ok_or(Refusal::Malformed)?;
+    let params = params.strip_prefix("\"@signature-params\": ").ok_or(Refusal::Malformed)?;
+    let list: List = Parser::new(params).parse().map_err(|_| Refusal::Malformed)?;
+    let [ListEntry::InnerList(list)] = list.as_slice() else { return Err(Refusal::Malformed) };
+    let keyid = text_of(list, "keyid").ok_or(Refusal::UnknownKey)?;
+    let key = key(keyid).ok_or(Refusal::UnknownKey)?;
+    // The label was not part of what was signed: one of the values must be it.
+    let signatures: Dictionary = Parser::new(signature).parse().map_err(|_| Refusal::Malformed)?;
+    let verifies = |entry: &ListEntry| match entry {
+        ListEntry::Item(Item { bare_item: BareItem::ByteSequence(value), .. }) => {
+            key.verifies(Usage::Http, base.as_bytes(), value)
+        }
+        _ => false,
+    };
+    if !signatures.values().any(verifies) {
+        return Err(Refusal::Invalid);
+    }
+    let created = list.params.get("created").and_then(|value| value.as_integer()).map(i64::from);
+    Ok(Kept {
+        keyid: keyid.to_owned(),
+        created: created.ok_or(Refusal::CreatedMissing)?,
+        content_digest: components
+            .lines()
+            .find_map(|line| line.strip_prefix("\"content-digest\": "))
+            .map(str::to_owned),
+    })
 }
 
 /// Name, `req`, `key`: the parameters that we build; any other is refused rather than guessed (RFC 9421 §2.1, §2.4).

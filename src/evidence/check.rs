@@ -1,0 +1,273 @@
+//! What an archive of evidence shows, recomputed from its files alone. Whatever does not hold is named with its file.
+//!
+//! The reader's own keys, where given, are the only ones that count; else those in the archive, and the account says so.
+
+use super::{
+    account::{Account, Sentence},
+    archive::{self, Archive, Content, Key, Manifest, Record, Scope, Statement},
+    of_message,
+    receipt::{of_fault, rfc3339},
+};
+use crate::{
+    ledger::{
+        note::{Role, VerifierKey},
+        receipt::{Receipt, Verified},
+        tree::Hash,
+    },
+    trust::keys::VerifyingKey,
+    vault::sha256,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use time::OffsetDateTime;
+
+/// Keys that the reader brings. Of each kind: none given, those in the archive are used.
+#[derive(Debug, Clone, Default)]
+pub struct Keys {
+    /// Of logs and witnesses.
+    pub logs: Vec<VerifierKey>,
+    /// Of parties that sign messages and answers.
+    pub signing: Vec<Arc<VerifyingKey>>,
+}
+
+/// What was found so far.
+pub(super) struct Findings<'a> {
+    pub(super) archive: &'a Archive,
+    pub(super) logs: Vec<VerifierKey>,
+    signing: Vec<(Key, Arc<VerifyingKey>)>,
+    pub(super) faults: Vec<Sentence>,
+    pub(super) proven: Claims,
+    pub(super) stated: Claims,
+    pub(super) not_proven: Claims,
+    used: BTreeSet<String>,
+    /// Digests of folders, by their names.
+    pub(super) folders: BTreeMap<String, Option<Hash>>,
+}
+
+/// Sentences, each with the messages of which it holds.
+#[derive(Default)]
+pub(super) struct Claims(Vec<(Sentence, Vec<String>)>);
+
+impl Claims {
+    /// Says something of a message.
+    pub(super) fn of(&mut self, message: &Record, sentence: Sentence) {
+        let message = message.message.to_string();
+        match self.0.iter_mut().find(|(known, _)| *known == sentence) {
+            Some((_, messages)) if messages.contains(&message) => {}
+            Some((_, messages)) => messages.push(message),
+            None => self.0.push((sentence, vec![message])),
+        }
+    }
+
+    /// Says something of the whole.
+    fn say(&mut self, sentence: Sentence) {
+        self.0.push((sentence, Vec::new()));
+    }
+
+    fn finish(self) -> Vec<Sentence> {
+        let with = |(sentence, messages): (Sentence, Vec<String>)| sentence.with("messages", messages.join(", "));
+        self.0.into_iter().map(with).collect()
+    }
+}
+
+impl<'a> Findings<'a> {
+    fn new(archive: &'a Archive, given: &Keys) -> Self {
+        let mut findings = Self {
+            archive,
+            logs: given.logs.clone(),
+            signing: Vec::new(),
+            faults: Vec::new(),
+            proven: Claims::default(),
+            stated: Claims::default(),
+            not_proven: Claims::default(),
+            used: BTreeSet::new(),
+            folders: BTreeMap::new(),
+        };
+        let Some(archived) = archive.json::<Vec<Key>>(archive::KEYS) else {
+            findings.fault("unreadable", archive::KEYS);
+            return findings;
+        };
+        let mut inside = false;
+        for key in archived {
+            if let Ok(log) = VerifierKey::parse(&key.key) {
+                if given.logs.is_empty() && !findings.logs.contains(&log) {
+                    findings.logs.push(log);
+                    inside = true;
+                }
+                continue;
+            }
+            let jwk = serde_json::from_str(&key.key).ok().and_then(|jwk| VerifyingKey::from_jwk(&jwk).ok());
+            let Some(jwk) = jwk else {
+                findings.fault("unreadable", archive::KEYS);
+                continue;
+            };
+            let brought = given.signing.iter().any(|one| one.thumbprint() == jwk.thumbprint());
+            if brought || given.signing.is_empty() {
+                inside |= !brought;
+                findings.signing.push((key, Arc::new(jwk)));
+            }
+        }
+        if inside {
+            findings.not_proven.say(Sentence::of("evidence.keys-inside"));
+        }
+        findings
+    }
+
+    /// Something in a file does not hold.
+    pub(super) fn fault(&mut self, what: &str, member: &str) {
+        self.fault_with(what, member, None);
+    }
+
+    pub(super) fn fault_with(&mut self, what: &str, member: &str, key: Option<&str>) {
+        let sentence = Sentence::of(format!("evidence.fault-{what}")).with("member", member);
+        let sentence = key.into_iter().fold(sentence, |sentence, key| sentence.with("key", key));
+        if !self.faults.contains(&sentence) {
+            self.faults.push(sentence);
+        }
+    }
+
+    /// A receipt in a file, and whether it opens on `original`; names what does not hold.
+    pub(super) fn receipt(&mut self, member: &str, original: Option<(&str, &[u8])>) -> Option<(Receipt, Verified)> {
+        let Some(receipt) = self.archive.json::<Receipt>(member) else {
+            self.fault(if self.archive.members.contains_key(member) { "unreadable" } else { "missing" }, member);
+            return None;
+        };
+        match receipt.verify(&self.logs, original.map(|(_, bytes)| bytes)) {
+            Ok(verified) => {
+                if let (Some(false), Some((name, _))) = (verified.bytes_match, original) {
+                    self.fault("bytes", name);
+                }
+                let of = |key: &&VerifierKey| {
+                    let witness = verified.witnesses.iter().any(|(witness, _)| *witness == key.name);
+                    witness || (key.role == Role::Log && key.name == verified.checkpoint.origin)
+                };
+                self.used.extend(self.logs.iter().filter(of).map(ToString::to_string));
+                Some((receipt, verified))
+            }
+            Err(fault) => {
+                self.faults.push(Sentence::of("evidence.fault-member").with("member", member).then(of_fault(&fault)));
+                None
+            }
+        }
+    }
+
+    /// Keys of a party with an id, for messages or answers.
+    pub(super) fn signing(&self, party: &str, kid: &str) -> Vec<Arc<VerifyingKey>> {
+        let of = |(key, _): &&(Key, Arc<VerifyingKey>)| {
+            key.party == party && key.kid == kid && ["message", "answer"].contains(&key.purpose.as_str())
+        };
+        self.signing.iter().filter(of).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// A key that proved something.
+    pub(super) fn used(&mut self, key: &VerifyingKey) {
+        self.used.insert(key.jwk().to_string());
+    }
+
+    pub(super) fn used_line(&mut self, line: String) {
+        self.used.insert(line);
+    }
+}
+
+/// The account of an archive. `bytes` is the file that it was read from, where there is one: nothing may stand in it besides.
+pub fn account(archive: &Archive, bytes: Option<&[u8]>, given: &Keys) -> Account {
+    let mut findings = Findings::new(archive, given);
+    let scope: Option<Scope> = archive.json(archive::SCOPE);
+    let scope = scope.filter(|scope| scope.evidence == archive::FORMAT);
+    match &scope {
+        None => findings.fault("unreadable", archive::SCOPE),
+        Some(scope) => {
+            let made = Sentence::of("evidence.made").with("time", rfc3339(scope.made));
+            let made = made.with("officer", &scope.officer).with("purpose", &scope.purpose);
+            findings.stated.say(made.with("case", scope.case.as_deref().unwrap_or("-")));
+            if bytes.is_some_and(|bytes| archive.write(scope.made).ok().as_deref() != Some(bytes)) {
+                findings.faults.push(Sentence::of("evidence.fault-packing"));
+            }
+        }
+    }
+    if bytes.is_some() {
+        list(&mut findings, scope.as_ref());
+    }
+    let mut records = Vec::new();
+    for name in archive.members.keys().filter(|name| name.starts_with("messages/") && name.ends_with("/record.json")) {
+        match archive.json::<Record>(name).filter(|record| *name == format!("messages/{}/record.json", record.message))
+        {
+            Some(record) => records.push(record),
+            None => findings.fault("unreadable", name),
+        }
+    }
+    records.sort_by_key(|record| (record.received_at, record.message));
+    for record in &records {
+        let line = Sentence::of("evidence.message").with("message", record.message).with("type", &record.type_name);
+        let line =
+            line.with("authority", &record.authority).with("client", &record.client).with("party", &record.party);
+        let line = line.with("time", rfc3339(record.received_at)).with("outcome", &record.outcome);
+        findings.stated.say(line);
+    }
+    records.iter().for_each(|record| of_message::check(&mut findings, record));
+    findings.not_proven.say(Sentence::of("receipt.truth"));
+    findings.not_proven.say(Sentence::of("receipt.owner"));
+    let by_hand = ["evidence.hand-list", "evidence.hand-receipt", "evidence.hand-signature"];
+    let by_hand = by_hand.into_iter().map(Sentence::of).collect();
+    let title = scope.map_or_else(
+        || Sentence::of("evidence.unknown"),
+        |scope| {
+            let kind = ["message", "placement", "day"].into_iter().find(|kind| scope.kind == *kind);
+            Sentence::of(kind.map_or_else(|| "evidence.unknown".to_owned(), |kind| format!("evidence.of-{kind}")))
+                .with("of", scope.of)
+        },
+    );
+    Account {
+        title,
+        verdict: Sentence::of(if findings.faults.is_empty() { "evidence.holds" } else { "evidence.fails" }),
+        faults: findings.faults,
+        proven: findings.proven.finish(),
+        stated: findings.stated.finish(),
+        not_proven: findings.not_proven.finish(),
+        keys: findings.used.into_iter().collect(),
+        by_hand,
+        appendix: Vec::new(),
+    }
+}
+
+/// The list of contents, and the entry of the domestic log that commits to it.
+fn list(findings: &mut Findings<'_>, scope: Option<&Scope>) {
+    let archive = findings.archive;
+    let Some(manifest) = archive.json::<Manifest>(archive::MANIFEST) else {
+        return findings.fault("unreadable", archive::MANIFEST);
+    };
+    let found: BTreeMap<String, String> = archive.manifest().members;
+    for (name, digest) in &manifest.members {
+        match found.get(name) {
+            None => findings.fault("missing", name),
+            Some(is) if is != digest => findings.fault("changed", name),
+            Some(_) => {}
+        }
+    }
+    found.keys().filter(|name| !manifest.members.contains_key(*name)).for_each(|name| findings.fault("extra", name));
+    let statement = archive.members.get(archive::STATEMENT).map_or(&[][..], Vec::as_slice);
+    let said: Option<Statement> = archive.json(archive::STATEMENT);
+    let digest = archive.members.get(archive::MANIFEST).map(|bytes| hex::encode(sha256(bytes)));
+    if said.is_none_or(|said| Some(&said.manifest) != digest.as_ref() || Some(&said.scope) != scope) {
+        findings.fault("list", archive::STATEMENT);
+    }
+    let Some((receipt, verified)) = findings.receipt(archive::ACT, Some((archive::STATEMENT, statement))) else {
+        return;
+    };
+    if findings.faults.is_empty() {
+        let listed = Sentence::of("evidence.listed").with("index", receipt.index);
+        findings.proven.say(listed.with("log", &verified.checkpoint.origin));
+    }
+}
+
+/// Whether a message's content should lie in the archive.
+pub(super) fn is_shown(record: &Record) -> bool {
+    record.content == Content::Shown
+}
+
+/// An instant of Unix seconds.
+pub(super) fn instant(seconds: u64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()
+}

@@ -1,0 +1,293 @@
+//! Archives of evidence, as an auditor handles them: what they prove, what they hold back, and that nothing in one can be changed.
+
+use crate::support::{
+    Databases,
+    gateway::{TestGateway, event},
+};
+use aws_lc_rs::signature::Ed25519KeyPair;
+use http::{Method, StatusCode};
+use onechannel::{
+    evidence::{
+        account::Account,
+        archive::{self, Archive, Manifest, Scope, Statement},
+        check::{self, Keys},
+    },
+    exchange::erase::{self, Erased},
+    ledger::{
+        note::{Checkpoint, NoteSigner},
+        tree::{Frontier, leaf_hash},
+        witness::Submission,
+    },
+    vault::sha256,
+};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The partner's own log.
+fn log() -> NoteSigner {
+    NoteSigner::new("log.my.example/test/id", Ed25519KeyPair::from_seed_unchecked(&[3; 32]).unwrap())
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_onechannel")).env("LC_ALL", "C").args(arguments).output().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+/// A gateway on which both sides spoke about one worker, the partner's log was cosigned before, and one message acknowledged after.
+struct Told {
+    gateway: TestGateway,
+    /// The home party's id of the placement.
+    placement: String,
+    config: String,
+}
+
+impl Told {
+    async fn new() -> Self {
+        let mut gateway = TestGateway::prepare(Databases::fresh().await).await;
+        let folder = gateway.folder.join("partners/my");
+        std::fs::create_dir_all(folder.join("trust")).unwrap();
+        std::fs::write(folder.join("trust/log.vkey"), format!("{}\n", log().verifier())).unwrap();
+        let mut profile = std::fs::read_to_string(folder.join("party.toml")).unwrap();
+        profile.push_str("\n[[log]]\nfile = \"trust/log.vkey\"\n");
+        std::fs::write(folder.join("party.toml"), profile).unwrap();
+        gateway.serve().await;
+        let [my, kp2mi, mission] = ["my-gateway", "kp2mi-system", "mission-system"].map(|name| gateway.system(name));
+        let mut tree = Frontier::default();
+        tree.append(leaf_hash(b"theirs"));
+        let checkpoint = Checkpoint { origin: log().verifier().name.clone(), size: 1, root: tree.root() };
+        let submission = Submission { old: 0, proof: vec![], checkpoint: log().sign(&checkpoint.to_text()) };
+        let url = format!("{}/v1/ledger/add-checkpoint", my.base);
+        let cosigned = my.http.post(url).body(submission.to_text()).send().await.unwrap();
+        assert_eq!(cosigned.status(), StatusCode::OK);
+        my.send(&event("contract.submitted.v1", "P-LAB", |_| ())).await.unwrap();
+        let nominated = kp2mi.send(&event("placement.nominated.v1", "KP2MI", |_| ())).await.unwrap();
+        assert_eq!(nominated.status, StatusCode::CREATED, "{}", nominated.body);
+        let batch = json!([event("movement.arrived.v1", "P-IMM", |_| ())]).to_string().into_bytes();
+        let arrived = my.call(Method::POST, "/v1/messages", "application/cloudevents-batch+json", batch).await.unwrap();
+        assert_eq!(arrived.status, StatusCode::OK, "{}", arrived.body);
+        let page = mission.call(Method::GET, "/v1/messages", "", vec![]).await.unwrap();
+        let cursor = json!({"cursor": page.body["messages"][0]["cursor"]}).to_string().into_bytes();
+        let done = mission.call(Method::POST, "/v1/messages/ack", "application/json", cursor).await.unwrap();
+        assert_eq!(done.body["delivered"], json!(1), "{}", done.body);
+        let placement = nominated.body["placement"]["id"].as_str().unwrap().to_owned();
+        let config = gateway.stand.config.to_str().unwrap().to_owned();
+        Self { gateway, placement, config }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.gateway.folder.join(name)
+    }
+
+    fn export(&self, purpose: &str, out: &Path) -> (Option<i32>, String) {
+        let (of, out) = (["--placement", &self.placement], out.to_str().unwrap());
+        let asked = ["--officer", "a.sari", "--purpose", purpose, "--language", "id"];
+        run(&[&["evidence", "export", "--config", &self.config, "--out", out][..], &of, &asked].concat())
+    }
+
+    async fn looked_up(&self) -> i64 {
+        let count = sqlx::query_scalar("select count(*) from lookups where officer = 'a.sari' and leaf is not null");
+        count.fetch_one(&self.gateway.databases.owner).await.unwrap()
+    }
+}
+
+fn keys(sentences: &Value) -> BTreeSet<String> {
+    sentences.as_array().unwrap().iter().map(|one| one["key"].as_str().unwrap().to_owned()).collect()
+}
+
+fn names(account: &Account) -> String {
+    account.faults.iter().map(|fault| format!("{}\n", fault.text(onechannel::words::Lang::En))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_says_what_is_proven_by_whose_signature_and_what_is_not() {
+    let told = Told::new().await;
+    let out = told.file("case.tar");
+    let (code, text) = told.export("PROTECTION_CASE", &out);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(told.looked_up().await, 1, "the disclosure and its leaf are there");
+    // Nothing is overwritten, and what could not be written is not on record as disclosed.
+    assert_eq!(told.export("PROTECTION_CASE", &out).0, Some(2));
+    assert_eq!(told.looked_up().await, 1);
+    // Another program reads the file.
+    let listed = Command::new("tar").arg("-tf").arg(&out).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    for name in ["manifest.json", "page.html", "keys.json", "schemas/catalogue.toml", "parties/my/party.toml"] {
+        assert!(listed.lines().any(|line| line == name), "{name}: {listed}");
+    }
+    let file = out.to_str().unwrap();
+    let (code, text) = run(&["evidence", "verify", file, "--json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let result: Value = serde_json::from_str(&text).unwrap();
+    let proven = [
+        "evidence.answered",
+        "evidence.bytes",
+        "evidence.certificate",
+        "evidence.entry",
+        "evidence.listed",
+        "evidence.mandate",
+        "evidence.not-before",
+        "evidence.rules",
+        "evidence.sender",
+    ];
+    assert_eq!(keys(&result["proven"]), proven.map(str::to_owned).into(), "{text}");
+    let open = keys(&result["notProven"]);
+    for key in ["evidence.keys-inside", "evidence.sender-part", "evidence.no-not-after", "receipt.truth"] {
+        assert!(open.contains(key), "{key}: {text}");
+    }
+    // Who signed what: both sides' systems, by their own keys.
+    let sentences = result["proven"].to_string();
+    for signer in
+        ["my-gateway-sign-1 of my", "kp2mi-system-sign-1 of id", "id answered under its key mission-system-sign-1"]
+    {
+        assert!(sentences.contains(signer), "{signer}: {sentences}");
+    }
+    // With keys that the auditor brought, and with the wrong ones.
+    let brought = told.file("brought.keys");
+    let own = std::fs::read_to_string(&told.gateway.stand.log_keys).unwrap();
+    std::fs::write(&brought, format!("# ours and theirs\n{own}{}\n", log().verifier())).unwrap();
+    let (code, text) = run(&["evidence", "verify", file, "--keys", brought.to_str().unwrap(), "--language", "ar"]);
+    assert_eq!((code, text.contains("كل ما في هذا الأرشيف صحيح.")), (Some(0), true), "{text}");
+    std::fs::write(&brought, log().verifier().to_string()).unwrap();
+    let (code, text) = run(&["evidence", "verify", file, "--keys", brought.to_str().unwrap()]);
+    assert_eq!((code, text.contains("export.receipt.json does not hold:")), (Some(1), true), "{text}");
+    // Its own page says the same, in the language that was asked for.
+    let archive = Archive::read(&std::fs::read(&out).unwrap()).unwrap();
+    let page = String::from_utf8(archive.members[archive::PAGE].clone()).unwrap();
+    assert!(page.contains("<html lang=\"id\" dir=\"ltr\">") && page.contains("Yang TIDAK terbukti"), "{page}");
+    assert!(!page.contains("<script"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_purpose_does_not_show_or_was_erased_is_not_in_an_archive_and_its_proofs_are() {
+    let told = Told::new().await;
+    let (code, text) = told.export("STATISTICS", &told.file("none.tar"));
+    assert_eq!((code, text.contains("counts only"), told.file("none.tar").exists()), (Some(2), true, false), "{text}");
+    assert_eq!(told.looked_up().await, 0);
+    let not_proven = |out: &Path| {
+        let bytes = std::fs::read(out).unwrap();
+        let archive = Archive::read(&bytes).unwrap();
+        // The schemas have examples of their own: what is looked for is what these messages said.
+        for (name, content) in
+            archive.members.iter().filter(|(name, _)| !name.starts_with("schemas/") && !name.starts_with("parties/"))
+        {
+            let content = String::from_utf8_lossy(content);
+            assert!(!content.contains("RATNASARI") && !content.contains("E7654321"), "{name} of {}", out.display());
+        }
+        let private =
+            |name: &&String| name.ends_with("/request") || name.ends_with(".answer") || name.ends_with("event.json");
+        assert_eq!(archive.members.keys().filter(private).count(), 0);
+        let opening = |name: &&String| {
+            name.starts_with("messages/")
+                && !name.contains("not-before")
+                && String::from_utf8_lossy(&archive.members[*name]).contains("\"opening\"")
+        };
+        assert_eq!(archive.members.keys().filter(opening).count(), 0);
+        let (code, text) = run(&["evidence", "verify", out.to_str().unwrap(), "--json"]);
+        assert_eq!(code, Some(0), "{text}");
+        let result: Value = serde_json::from_str(&text).unwrap();
+        assert!(keys(&result["proven"]).contains("evidence.entry"), "{text}");
+        keys(&result["notProven"])
+    };
+    let out = told.file("status.tar");
+    let (code, text) = told.export("STATUS_QUERY", &out);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(not_proven(&out).contains("evidence.withheld"));
+    let running = &told.gateway.running.as_ref().unwrap().gateway;
+    let officers = ["a.sari", "b.putra"].map(str::to_owned);
+    let erased = erase::erase(running, &told.placement, officers, "request 17/2026").await.unwrap();
+    assert!(matches!(erased, Erased::Done(keys) if keys > 0), "{erased:?}");
+    let out = told.file("erased.tar");
+    let (code, text) = told.export("PROTECTION_CASE", &out);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(not_proven(&out).contains("evidence.erased"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_changed_in_an_archive_is_found_and_named() {
+    let told = Told::new().await;
+    let out = told.file("case.tar");
+    let (code, text) = told.export("PROTECTION_CASE", &out);
+    assert_eq!(code, Some(0), "{text}");
+    let bytes = std::fs::read(&out).unwrap();
+    let whole = Archive::read(&bytes).unwrap();
+    let scope: Scope = whole.json(archive::SCOPE).unwrap();
+    let account = |archive: &Archive| {
+        let bytes = archive.write(scope.made).unwrap();
+        check::account(&Archive::read(&bytes).unwrap(), Some(&bytes), &Keys::default())
+    };
+    assert_eq!(names(&account(&whole)), "");
+    let changed = |name: &str| {
+        let mut archive = whole.clone();
+        let content = archive.members.get_mut(name).unwrap();
+        let middle = content.len() / 2;
+        content[middle] ^= 1;
+        archive
+    };
+    // Every file in turn: changed, taken away, and one that was not there.
+    for name in whole.members.keys() {
+        let faults = names(&account(&changed(name)));
+        // Of the list itself the statement tells, to which the log commits.
+        let named = if name == archive::MANIFEST { archive::STATEMENT } else { name };
+        assert!(faults.contains(named), "{name} changed: {faults}");
+        let mut archive = whole.clone();
+        archive.members.remove(name);
+        let faults = names(&account(&archive));
+        assert!(faults.contains(name), "{name} taken away: {faults}");
+    }
+    let mut archive = whole.clone();
+    archive.put("messages/new", "x");
+    assert!(names(&account(&archive)).contains("messages/new does not stand in the list"));
+    // Something behind the files, and another time beside them.
+    let tail = [&bytes[..], &[0; 512]].concat();
+    assert!(names(&check::account(&whole, Some(&tail), &Keys::default())).contains("something besides its files"));
+    // Who mends the list is found by the log's entry, which commits to the list.
+    let mend = |archive: &mut Archive| {
+        let manifest: Manifest = archive.manifest();
+        archive.put_json(archive::MANIFEST, &manifest);
+    };
+    for name in whole
+        .members
+        .keys()
+        .filter(|name| ![archive::MANIFEST, archive::STATEMENT, archive::ACT].contains(&name.as_str()))
+    {
+        let mut archive = changed(name);
+        mend(&mut archive);
+        let faults = names(&account(&archive));
+        assert!(faults.contains(archive::STATEMENT), "{name}: {faults}");
+    }
+    let mut archive = changed(archive::PAGE);
+    mend(&mut archive);
+    let manifest = hex::encode(sha256(&archive.members[archive::MANIFEST]));
+    archive.put_json(archive::STATEMENT, &Statement { manifest, scope: scope.clone() });
+    assert!(names(&account(&archive)).contains("export.statement.json is not what the log's entry commits to"));
+    // Without any list each proof stands for itself.
+    let mut seen = BTreeSet::new();
+    for name in whole.members.keys() {
+        let part = [
+            "/request",
+            "/signature.json",
+            "/receipt.json",
+            ".answer",
+            ".receipt.json",
+            ".note",
+            "policies/",
+            "certificates/",
+            "parties/my/party.toml",
+            "schemas/catalogue.toml",
+        ];
+        let is = |part: &&str| name.starts_with(*part) || (name.starts_with("messages/") && name.ends_with(*part));
+        let Some(part) = part.into_iter().find(is) else { continue };
+        if name == archive::ACT {
+            continue;
+        }
+        let faults = names(&check::account(&changed(name), None, &Keys::default()));
+        let named = name.rsplit_once('/').map_or(name.as_str(), |(folder, _)| folder);
+        assert!(faults.contains(named), "{name}: {faults}");
+        seen.insert(part);
+    }
+    assert_eq!(seen.len(), 10, "{seen:?}");
+}
