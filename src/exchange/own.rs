@@ -49,6 +49,7 @@ pub(super) fn intent(
         token: None,
         safety: false,
         decision: None,
+        stands_beside: None,
     }
 }
 

@@ -10,6 +10,7 @@ mod commands;
 mod contracts;
 mod delivery;
 mod documents;
+mod erasure;
 mod histories;
 mod identifiers;
 mod inbox;

@@ -12,7 +12,6 @@ use crate::{
     vault::{Place, commitment},
 };
 use std::collections::BTreeMap;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// How a delivery ended.
@@ -218,39 +217,6 @@ impl Journal {
         .await?;
         transaction.commit().await?;
         Ok(rows.len())
-    }
-
-    /// Appends an officer's act to the domestic log.
-    ///
-    /// # Errors
-    /// [`StoreFault`].
-    pub async fn log_act(&self, outcome: &str, statement: &[u8], policy: [u8; 32]) -> Result<(), StoreFault> {
-        let now: OffsetDateTime = self.clock.now();
-        let id = uuid_v7(&*self.clock, &*self.random);
-        let owner = KeyOwner::new(vec![id], "officer-act");
-        let keys = vault_keys::ensure(
-            &self.vault,
-            &self.kek,
-            std::slice::from_ref(&owner),
-            |_| true,
-            &*self.clock,
-            &*self.random,
-        )
-        .await?;
-        let entry = Entry {
-            kind: EntryKind::Officer,
-            time: now,
-            id,
-            outcome: outcome.to_owned(),
-            policy,
-            assurance: "domestic".to_owned(),
-            commitment: commitment(&keys[&owner].opening(id), statement),
-        };
-        let log = self.log(super::DOMESTIC);
-        let mut transaction = self.writing.begin().await?;
-        ledger::append(&mut transaction, &log, &[entry.encode()], self.signer(&log)?, now).await?;
-        transaction.commit().await?;
-        Ok(())
     }
 
     pub(super) fn signer(&self, log: &str) -> Result<&crate::ledger::note::NoteSigner, StoreFault> {
