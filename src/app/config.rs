@@ -124,7 +124,7 @@ pub struct Keys {
     pub encryption_epoch: i32,
     /// Key-encryption keys of other epochs, by number, while a key of the vault is wrapped under them.
     #[serde(default)]
-    pub encryption_others: BTreeMap<i32, PathBuf>,
+    pub encryption_others: BTreeMap<String, PathBuf>,
     /// Key of blind tokens: 64 hex digits.
     pub tokens: PathBuf,
     /// A folder with one Ed25519 seed for each log, `<corridor>.seed`, and `witness.seed` for cosignatures: 64 hex digits.

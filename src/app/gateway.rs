@@ -145,7 +145,8 @@ fn encryption(config: &Config) -> Result<KeyEncryption, StartFaults> {
     let key = |path: &Path| hex_key(path).map_err(StartFaults::of);
     let mut kek = KeyEncryption::new(config.keys.encryption_epoch, key(&config.keys.encryption)?);
     for (epoch, path) in &config.keys.encryption_others {
-        kek = kek.knowing(*epoch, key(path)?);
+        let epoch = epoch.parse().map_err(|_| StartFaults::of("keys.encryption_others: an epoch is a whole number"))?;
+        kek = kek.knowing(epoch, key(path)?);
     }
     Ok(kek)
 }

@@ -56,11 +56,11 @@ fn of_another(passport: &str) -> Value {
     })
 }
 
-/// Something that names nobody but a passport, about which a partner's system knows no more.
+/// An arrival by a reference of the border's own and a passport.
 fn arrived(id: &str, passport: &str) -> Value {
     event("movement.arrived.v1", "P-IMM", |e| {
         e["id"] = id.into();
-        e["data"]["placement"] = json!({});
+        e["data"]["placement"] = json!({"reference": id});
         e["data"]["travelDocument"]["number"] = passport.into();
     })
 }
@@ -71,8 +71,9 @@ fn run(arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 async fn sent(system: &System, event: &Value) -> Value {
-    let reply = system.send(event).await.unwrap();
-    assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
+    let body = event.to_string().into_bytes();
+    let reply = system.call_until_stored("/v1/messages", "application/cloudevents+json", body).await.unwrap();
+    assert!(reply.status.is_success(), "{}", reply.body);
     reply.body
 }
 
@@ -657,6 +658,7 @@ async fn rotating_the_key_encryption_key_goes_on_after_a_kill_and_completes_eras
     command.args(["keys", "rotate-kek", "--config", &config]).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     while count(&vault, new).await == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
         tokio::task::yield_now().await;
     }
     child.kill().unwrap();
