@@ -570,6 +570,32 @@ async fn a_restored_backup_does_not_bring_an_erased_person_back() {
 }
 
 #[tokio::test]
+async fn a_backup_from_before_people_were_told_apart_loses_nothing_that_is_not_hers() {
+    let mut gateway = TestGateway::start().await;
+    sent(&gateway.system("my-gateway"), &arrived("a-1", "E7654321")).await;
+    let hers = sent(&gateway.system("kp2mi-system"), &nominated()).await;
+    gateway.stop_and_verify().await;
+    let (channel, vault) = (gateway.databases.url.clone(), gateway.databases.vault_url.clone());
+    let names = [database(&channel), database(&vault)].map(|name| format!("{name}_kept"));
+    let kept = [backup(&channel, &names[0]).await, backup(&vault, &names[1]).await];
+    gateway.serve().await;
+    sent(&gateway.system("kp2mi-system"), &of_another("E7654321")).await;
+    let id = hers["placement"]["id"].as_str().unwrap();
+    erase::erase(&use_cases(&gateway), id, officers(), "request 17").await.unwrap();
+    gateway.running.take().unwrap().stop().await;
+    let as_app = |url: &str| format!("{url}?options[role]=onechannel_app");
+    (gateway.config.database.channel, gateway.config.database.vault) = (as_app(&kept[0]), as_app(&kept[1]));
+    gateway.databases.owner = onechannel::store::pool(&kept[0], 1).unwrap();
+    gateway.serve().await;
+    let left = still_read(&use_cases(&gateway)).await;
+    assert!(
+        left.len() == 1 && left[0].contains("\"a-1\""),
+        "what may be another's stays, what is hers goes: {left:#?}"
+    );
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
 async fn an_erasure_that_was_cut_off_is_finished_by_the_next_start_and_a_list_that_lacks_one_is_named() {
     let mut gateway = TestGateway::start().await;
     let hers = sent(&gateway.system("kp2mi-system"), &nominated()).await;

@@ -112,7 +112,7 @@ impl Journal {
                 listed
             }
         };
-        let resealed = self.seal_anew(connection, &others, &classes).await?;
+        let resealed = self.seal_anew(connection, &others, &subjects, &classes).await?;
         empty(connection, &messages, now).await?;
         forget(connection, &subjects, &messages, &tokens, now).await?;
         record(connection, &order.erasure, &listed, resealed).await?;
@@ -132,6 +132,7 @@ impl Journal {
         &self,
         connection: &mut PgConnection,
         others: &[&Row],
+        subjects: &[Uuid],
         classes: &HashMap<Uuid, String>,
     ) -> Result<usize, StoreFault> {
         let shared: HashMap<Uuid, &Row> =
@@ -141,7 +142,9 @@ impl Journal {
             return Ok(0);
         }
         let old = vault_keys::find(&self.vault, &self.kek, &classes.keys().copied().collect::<Vec<_>>()).await?;
-        let owner = |row: &Row| KeyOwner::new(vec![row.subject.unwrap_or(row.id)], &classes[&row.key]);
+        // In a backup from before people were told apart another's message may stand with her: its key must not go with hers.
+        let subject = |row: &Row| row.subject.filter(|subject| !subjects.contains(subject)).unwrap_or(row.id);
+        let owner = |row: &Row| KeyOwner::new(vec![subject(row)], &classes[&row.key]);
         let owners: Vec<KeyOwner> = shared.values().map(|row| owner(row)).collect();
         let new = vault_keys::ensure(&self.vault, &self.kek, &owners, |_| false, &*self.clock, &*self.random).await?;
         let rows = sqlx::query!(
