@@ -412,10 +412,7 @@ pub async fn progress(gateway: &Gateway) -> Result<Vec<(Recorded, Progress)>, St
             Progress::Destroyed { backups_until, epoch: in_use }
         }
     };
-    Ok(erasures::all(&journal.channel)
-        .await?
-        .into_iter()
-        .map(|one| (of(&one), one))
-        .map(|(of, one)| (one, of))
-        .collect())
+    let all = erasures::all(&journal.channel).await?;
+    let how: Vec<Progress> = all.iter().map(of).collect();
+    Ok(all.into_iter().zip(how).collect())
 }
