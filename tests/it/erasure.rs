@@ -140,12 +140,15 @@ async fn everything_about_an_erased_person_is_unreadable_and_nothing_of_others_i
     let path = "/v1/inbox/permohonan-data";
     let wire = my.call(Method::POST, path, "application/json", wire.to_string().into_bytes()).await.unwrap();
     assert_eq!(wire.status, StatusCode::CREATED, "{}", wire.body);
-    for (type_name, authority) in [("permit.issued.v1", "P-IMM"), ("dispute.filed.v1", "P-LAB")] {
+    let home_id = &hers["placement"]["id"];
+    for (system, type_name, authority, id) in
+        [(&my, "permit.issued.v1", "P-IMM", &her_id), (&mission, "dispute.filed.v1", "MISSION", home_id)]
+    {
         let by_id = event(type_name, authority, |e| {
-            e["data"]["placement"] = json!({"id": her_id});
+            e["data"]["placement"] = json!({"id": id});
             e["data"].as_object_mut().unwrap().remove("travelDocument");
         });
-        sent(&my, &by_id).await;
+        sent(system, &by_id).await;
     }
     let stranger = event("death.reported.v1", "P-POL", |e| {
         e["data"]["placement"] = json!({"reference": "nobody's"});
@@ -164,6 +167,9 @@ async fn everything_about_an_erased_person_is_unreadable_and_nothing_of_others_i
 
     let use_cases = use_cases(&gateway);
     let channel = &gateway.databases.owner;
+    for sql in ["select count(*) from cases", "select count(*) from clocks"] {
+        assert!(count(channel, sql).await > 0, "{sql}");
+    }
     let before = readable(&use_cases).await;
     for (what, tells) in [
         ("messages.sealed", HERS[0]),
