@@ -110,6 +110,19 @@ pub async fn all(pool: &PgPool) -> Result<Vec<Recorded>, StoreFault> {
     Ok(recorded.collect())
 }
 
+/// Whether an erasure is done here, whatever became of its keys.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn is_done(executor: impl PgExecutor<'_>, erasure: Uuid) -> Result<bool, StoreFault> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from erasures where id = $1 and outcome = 'erased') as "done!""#,
+        erasure
+    )
+    .fetch_one(executor)
+    .await?)
+}
+
 /// Records that an erasure was asked for and forbidden by a hold.
 ///
 /// # Errors

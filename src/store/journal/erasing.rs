@@ -76,6 +76,12 @@ impl Journal {
         let mut transaction = self.writing.begin_with("begin; select pg_advisory_xact_lock(7)").await?;
         let connection = &mut *transaction;
         let now = self.clock.now();
+        if let Some(listed) = &order.listed
+            && erasures::is_done(&mut *connection, listed.erasure).await?
+        {
+            // Another instance did it while this one waited.
+            return Ok(Ok(listed.clone()));
+        }
         let subjects = match &order.listed {
             Some(listed) => listed.subjects.clone(),
             None => erasures::subjects_of(&mut *connection, order.erasure.subject).await?,
