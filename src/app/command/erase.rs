@@ -86,9 +86,8 @@ impl Arguments {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
         match self.command {
             Some(Command::Hold(held)) => {
-                erase::hold(&ready(&held.config).await?, &held.placement, &held.officer, &held.basis)
-                    .await
-                    .map_err(start)?;
+                let gateway = ready(&held.config).await?;
+                erase::hold(&gateway, &held.placement, &held.officer, &held.basis).await.map_err(start)?;
                 println!("a hold stands: the person is not erased while it does");
                 Ok(true)
             }
@@ -100,7 +99,8 @@ impl Arguments {
             }
             Some(Command::Status { json, config }) => {
                 let config = Config::read(&config).map_err(start)?;
-                status(&gateway::assemble(&config).await.map_err(start)?, json).await
+                let gateway = gateway::assemble(&config).await.map_err(start)?;
+                status(&gateway, json).await
             }
             None => {
                 let officers: [String; 2] =
