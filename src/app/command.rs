@@ -59,7 +59,7 @@ enum Command {
     /// Checks the audit ledger
     #[command(subcommand)]
     Ledger(ledger::Command),
-    /// Checks a receipt, without a database
+    /// Checks a receipt, without a database; opens an entry for a court
     #[command(subcommand)]
     Receipt(receipt::Command),
     /// For a party's integrator: a new folder, its check, its certificate
@@ -128,7 +128,7 @@ impl Cli {
             Command::Keys(command) => command.run().await,
             Command::Migrate(arguments) => arguments.run().await,
             Command::Ledger(command) => command.run().await,
-            Command::Receipt(command) => command.run(),
+            Command::Receipt(command) => command.run().await,
             #[cfg(feature = "sandbox")]
             Command::Partner(command) => command.run().await,
             #[cfg(feature = "sandbox")]

@@ -40,6 +40,8 @@ pub struct Config {
     /// Addresses of partners' systems that differ from their profiles.
     #[serde(default)]
     pub endpoints: BTreeMap<String, String>,
+    /// Erasing people.
+    pub erasure: Erasure,
     /// Officers.
     pub ministry: Ministry,
     /// Delivery.
@@ -120,10 +122,23 @@ pub struct Keys {
     pub encryption: PathBuf,
     /// Its epoch.
     pub encryption_epoch: i32,
+    /// Key-encryption keys of other epochs, by number, while a key of the vault is wrapped under them.
+    #[serde(default)]
+    pub encryption_others: BTreeMap<String, PathBuf>,
     /// Key of blind tokens: 64 hex digits.
     pub tokens: PathBuf,
     /// A folder with one Ed25519 seed for each log, `<corridor>.seed`, and `witness.seed` for cosignatures: 64 hex digits.
     pub logs: PathBuf,
+}
+
+/// Erasing people.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Erasure {
+    /// The list of erasures: a file outside of both databases and of their backups, which no restore takes back.
+    pub list: PathBuf,
+    /// Days for which a backup of the vault is kept: for so long it could bring a destroyed key back.
+    pub vault_backup_days: u32,
 }
 
 /// Officers.
@@ -169,9 +184,10 @@ impl Config {
         let mut config: Self = toml::from_str(&text).map_err(|fault| format!("{}: {fault}", file.display()))?;
         let base = file.parent().unwrap_or(Path::new(".")).to_owned();
         let Tls { chain, key, client_chain, client_key } = &mut config.tls;
-        let Keys { signing, encryption, tokens, logs, .. } = &mut config.keys;
+        let Keys { signing, encryption, encryption_others, tokens, logs, .. } = &mut config.keys;
         let paths = [&mut config.schemas, &mut config.partners, chain, key, client_chain, client_key, signing];
         let paths = paths.into_iter().chain([encryption, tokens, logs]).chain(config.ministry.keys.values_mut());
+        let paths = paths.chain(encryption_others.values_mut()).chain([&mut config.erasure.list]);
         paths.for_each(|path| *path = base.join(&*path));
         Ok(config)
     }

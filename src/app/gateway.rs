@@ -13,6 +13,7 @@ use crate::{
         self, Gateway,
         cosigning::{self, Standings},
         deliver::Pace,
+        erase,
     },
     http::{self, Limits, Port, ministry::Ministry},
     ledger::note::{Cosigner, NoteSigner, VerifierKey},
@@ -22,6 +23,7 @@ use crate::{
         self,
         access::{self, PublicKey},
         journal::{DOMESTIC, Journal, JournalHandle},
+        vault_keys,
     },
     trust::{
         anchors::TrustStore,
@@ -96,7 +98,7 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         channel: store::pool(&config.database.channel, config.database.connections).map_err(StartFaults::of)?,
         writing: store::journal_pool(&config.database.channel, config.database.connections).map_err(StartFaults::of)?,
         vault: store::journal_pool(&config.database.vault, config.database.connections).map_err(StartFaults::of)?,
-        kek: KeyEncryption::new(config.keys.encryption_epoch, key(&config.keys.encryption)?),
+        kek: encryption(config)?,
         tokens: TokenKey::new(&key(&config.keys.tokens)?),
         signers: signers.collect::<Result<_, StartFaults>>()?,
         rules: exchange::rules(&schemas, &parties),
@@ -104,6 +106,7 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     });
+    vault_keys::open_epoch(&journal.vault, journal.kek.epoch, journal.clock.now()).await.map_err(StartFaults::of)?;
     let graces = access::crl_graces(&journal.channel).await.map_err(StartFaults::of)?;
     let trust = TrustStore::new(&anchors::all(&parties, &graces).map_err(StartFaults::of)?).map_err(StartFaults::of)?;
     let policies = exchange::policies(&schemas, &parties);
@@ -128,7 +131,30 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         queue: JournalHandle::start(journal.clone()),
         journal,
         policies: policies.into_iter().map(|(corridor, (_, digest))| (corridor, digest)).collect(),
+        erasures: erase::List::new(&config.erasure.list),
+        vault_backups: time::Duration::days(config.erasure.vault_backup_days.into()),
     }))
+}
+
+/// Builds the use cases, once nobody who was erased is there again: whatever opens messages begins with this.
+///
+/// # Errors
+/// [`StartFaults`].
+pub async fn ready(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
+    let gateway = assemble(config).await?;
+    erase::replay(&gateway).await.map_err(StartFaults::of)?;
+    Ok(gateway)
+}
+
+/// The key-encryption keys of every epoch that a configuration names.
+fn encryption(config: &Config) -> Result<KeyEncryption, StartFaults> {
+    let key = |path: &Path| hex_key(path).map_err(StartFaults::of);
+    let mut kek = KeyEncryption::new(config.keys.encryption_epoch, key(&config.keys.encryption)?);
+    for (epoch, path) in &config.keys.encryption_others {
+        let epoch = epoch.parse().map_err(|_| StartFaults::of("keys.encryption_others: an epoch is a whole number"))?;
+        kek = kek.knowing(epoch, key(path)?);
+    }
+    Ok(kek)
 }
 
 /// What was read, its faults noted.
@@ -148,6 +174,7 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
     }
     // Before anything can be signed.
     let witnesses = ask_witnesses(&gateway, &clients).await?;
+    erase::replay(&gateway).await.map_err(StartFaults::of)?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let listener = TcpListener::bind(config.channel_listen).await;

@@ -146,6 +146,9 @@ pub(super) async fn housekeeping(gateway: Arc<Gateway>, mut stop: watch::Receive
         if let Err(fault) = gateway.journal.log_lookups(gateway.policy(DOMESTIC)).await {
             tracing::error!(%fault, "look-ups did not get their leaves");
         }
+        if let Err(fault) = gateway.journal.log_acts().await {
+            tracing::error!(%fault, "officers' acts did not get their leaves");
+        }
         if rounds.is_multiple_of(120)
             && let Err(fault) = access::prune(&gateway.journal.channel, gateway.now()).await
         {

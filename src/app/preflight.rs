@@ -16,7 +16,8 @@ pub(super) fn files(config: &Config) -> Vec<String> {
         faults.extend(pair(chain, key).err());
     }
     let keys = &config.keys;
-    faults.extend([&keys.encryption, &keys.tokens].into_iter().filter_map(|path| hex_key(path).err()));
+    let secrets = [&keys.encryption, &keys.tokens].into_iter().chain(keys.encryption_others.values());
+    faults.extend(secrets.filter_map(|path| hex_key(path).err()));
     let read = |path: &std::path::Path| fs::read(path).map_err(|fault| format!("{}: {fault}", path.display()));
     let signing = read(&keys.signing).and_then(|pem| {
         let key = SigningKey::from_pkcs8_pem(Some(&keys.signing_kid), &pem);

@@ -61,7 +61,6 @@ pub async fn extend(
     access::extend_crl_grace(&gateway.journal.channel, &grace, now).await?;
     let statement = serde_json::json!({"crl_grace": grace.id, "party": grace.party, "until": until.unix_timestamp(),
         "basis": grace.basis, "officers": grace.officers});
-    let policy = gateway.policy(DOMESTIC);
-    gateway.journal.log_act("crl-grace-extended", statement.to_string().as_bytes(), policy).await?;
+    gateway.journal.act(&[gateway.act(DOMESTIC, "crl-grace-extended", &statement)]).await?;
     Ok(until)
 }

@@ -44,7 +44,7 @@ pub struct Decided {
 /// Takes a decision.
 ///
 /// # Errors
-/// `purpose-missing` where the purpose does not let officers decide; `not-found`; `malformed-request` without a reason or for a
+/// `purpose-missing` where the purpose does not let officers decide; `not-found`; `erased`; `malformed-request` without a reason or for a
 /// message about which nothing is to be decided; `decided-before` where a decision stands that counts instead;
 /// `service-unavailable`.
 pub async fn decide(
@@ -64,6 +64,9 @@ pub async fn decide(
     let pool = &gateway.journal.channel;
     let target = messages::to_decide(pool, verdict.message).await.map_err(away)?;
     let target = target.ok_or_else(|| refuse(ProblemKind::NotFound, "no-such-message"))?;
+    if target.erased {
+        return Err(Box::new(gateway.problem(ProblemKind::Erased)));
+    }
     let shielded = !mailbox::shielded(gateway, &[verdict.message]).await.map_err(away)?.is_empty();
     let withdraws = gateway.schemas.message(&target.type_name).is_some_and(|message| message.invalidates.is_some());
     if !target.filed || !(shielded || withdraws || target.outcome == "held") {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{
         calendars::instant,
-        facts::{Effect, Link},
+        facts::{Effect, Link, Reach},
         fold::State,
         identifiers::ascii_digits,
         names,
@@ -25,7 +25,7 @@ use crate::{
         problem::{Fault, Problem, ProblemKind},
     },
     partner::formats::Reading,
-    schema::catalogue::{self, About, How, Level, MessageType, Scope},
+    schema::catalogue::{self, About, How, Level, MessageType, Scope, Search},
     store::{
         access::Spend,
         deliveries::Told,
@@ -162,6 +162,9 @@ fn judge(gateway: &Gateway, caller: &Caller, item: Item<'_>, told: Option<&Told>
         faults.push(reading.as_ref().map_or_else(|| fault.clone(), |reading| reading.record.placed(fault.clone())));
     }
     let late = late.is_some();
+    // What is refused is found by nobody, but by who erases the person whom it names.
+    let data = event.get("data").unwrap_or(&Value::Null);
+    let terms = if outcome == Outcome::Refused { identifier_terms(gateway, data) } else { terms(gateway, data) };
     let event = match &reading {
         // Enough of an event to file it under: a safety record is held by its type, whatever else is wrong with it.
         Some(reading) if !reading.faults.is_empty() => json!({"type": event["type"], "authority": event["authority"]}),
@@ -171,7 +174,7 @@ fn judge(gateway: &Gateway, caller: &Caller, item: Item<'_>, told: Option<&Told>
     intent(
         gateway,
         caller,
-        Judged { item_bytes: bytes, mapped: reading.is_some(), late, event, message, outcome, faults, corridor },
+        Judged { item_bytes: bytes, mapped: reading.is_some(), late, event, message, outcome, faults, corridor, terms },
         told,
         spends,
     )
@@ -186,6 +189,7 @@ struct Judged<'g> {
     outcome: Outcome,
     faults: Vec<Fault>,
     corridor: String,
+    terms: Vec<i64>,
 }
 
 /// Where a refused message without a usable corridor is recorded.
@@ -201,7 +205,7 @@ fn fallback_corridor(gateway: &Gateway, caller: &Caller) -> String {
 fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, about: Option<&Told>, spends: Vec<Spend>) -> Intent {
     let tokens = &gateway.journal.tokens;
     let party = caller.client().party.code();
-    let Judged { item_bytes, mapped, late, event, message, outcome, faults, corridor } = judged;
+    let Judged { item_bytes, mapped, late, event, message, outcome, faults, corridor, terms } = judged;
     let data = event.get("data").unwrap_or(&Value::Null);
     let text = |name: &str| event.get(name).and_then(Value::as_str).filter(|text| text.len() <= 200);
     let body_tag = tokens.digest("body", &[&item_bytes]);
@@ -243,8 +247,9 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, about: Option<
         mentions: message.filter(|_| counts).map(|m| mentions(gateway, m, &corridor, data)).unwrap_or_default(),
         safety: message.is_some_and(|m| m.safety),
         decision: None,
+        stands_beside: None,
         retention: message.map_or("refused", |m| &m.retention).to_owned(),
-        terms: if counts { terms(gateway, data) } else { Vec::new() },
+        terms,
         problem: (!faults.is_empty()).then(|| Fault::write_all(&faults)),
         outcome,
         recipients: if is_told { vec![told.to_owned()] } else { Vec::new() },
@@ -372,10 +377,27 @@ pub fn normal(identifier: &str) -> String {
 
 /// Blind search terms of a message.
 fn terms(gateway: &Gateway, data: &Value) -> Vec<i64> {
+    terms_of(gateway, data, |_| true)
+}
+
+/// Of these, the terms of identifiers that one person has: a passport, not a telephone.
+pub(super) fn identifier_terms(gateway: &Gateway, data: &Value) -> Vec<i64> {
+    let hers = |link: &catalogue::Link| matches!(link.reach, Reach::Worker | Reach::Person);
+    let identifiers: Vec<&str> = gateway
+        .schemas
+        .links_of(About::Placement)
+        .filter(|link| hers(link))
+        .map(|link| link.pointer.as_str())
+        .collect();
+    terms_of(gateway, data, |search| search.how == How::Exact && identifiers.contains(&search.pointer.as_str()))
+}
+
+fn terms_of(gateway: &Gateway, data: &Value, wanted: impl Fn(&Search) -> bool) -> Vec<i64> {
     let mut terms: Vec<i64> = gateway
         .schemas
         .searches
         .iter()
+        .filter(|search| wanted(search))
         .filter_map(|search| Some((search, data.pointer(&search.pointer)?.as_str()?)))
         .flat_map(|(search, value)| term_values(search.how, &search.kind, value))
         .map(|(kind, value)| gateway.journal.tokens.term(&kind, &value))
@@ -410,8 +432,13 @@ pub fn refusal(faults: Vec<Fault>, message: Uuid) -> Problem {
 /// The status of a message that the caller's party sent.
 ///
 /// # Errors
-/// `not-found`, also for a message of another party; `service-unavailable`.
+/// `not-found`, also for a message of another party; `erased`; `service-unavailable`.
 pub async fn status(gateway: &Gateway, caller: &Caller, id: Uuid) -> Result<messages::Status, Box<Problem>> {
+    let status = sent(gateway, caller, id).await?;
+    if status.erased { Err(Box::new(gateway.problem(ProblemKind::Erased))) } else { Ok(status) }
+}
+
+async fn sent(gateway: &Gateway, caller: &Caller, id: Uuid) -> Result<messages::Status, Box<Problem>> {
     let found = messages::status(&gateway.journal.channel, id).await;
     let found = found.map_err(|fault| Box::new(gateway.unavailable(&fault)))?;
     let own = found.filter(|status| status.party == caller.client().party.code());
@@ -419,11 +446,11 @@ pub async fn status(gateway: &Gateway, caller: &Caller, id: Uuid) -> Result<mess
 }
 
 /// The receipt of a message that the caller's party sent: the same entry and index that its sender got, under the first checkpoint at
-/// or after it that a witness cosigned, once there is one.
+/// or after it that a witness cosigned, once there is one; without an opening once the person whom it is about was erased.
 ///
 /// # Errors
-/// As [`status`].
+/// `not-found`, `service-unavailable`.
 pub async fn receipt(gateway: &Gateway, caller: &Caller, id: Uuid) -> Result<Box<Receipt>, Box<Problem>> {
-    status(gateway, caller, id).await?;
+    sent(gateway, caller, id).await?;
     gateway.journal.receipt(id).await.map_err(|fault| Box::new(gateway.unavailable(&fault)))
 }

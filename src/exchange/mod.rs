@@ -22,10 +22,12 @@ mod known;
 mod lateness;
 pub mod limits;
 pub mod mailbox;
+pub mod opening;
 pub mod operations;
 mod own;
 pub mod poll;
 pub mod query;
+pub mod rotate_kek;
 mod tags;
 pub mod tokens;
 pub mod view;
@@ -43,7 +45,7 @@ use crate::{
     schema::{Schemas, catalogue::ClockEntry},
     store::{
         StoreFault, access,
-        journal::{CorridorRules, Journal, JournalFault, JournalHandle},
+        journal::{CorridorRules, Journal, JournalFault, JournalHandle, acts::Act},
     },
     trust::{
         anchors::TrustStore,
@@ -85,6 +87,10 @@ pub struct Gateway {
     pub standings: Standings,
     /// Digest of the policy document in force, by corridor.
     pub policies: HashMap<String, [u8; 32]>,
+    /// Where erasures are listed outside of the databases.
+    pub erasures: erase::List,
+    /// How long backups of the vault are kept.
+    pub vault_backups: time::Duration,
 }
 
 impl Gateway {
@@ -149,6 +155,18 @@ impl Gateway {
     /// The side that an authority speaks for.
     pub fn side_of(&self, authority: &str) -> Side {
         if self.parties.home.authorities().any(|one| one == authority) { Side::Home } else { Side::Partner }
+    }
+
+    /// An officer's act in the log of a corridor, or the domestic one.
+    pub(crate) fn act(&self, corridor: &str, outcome: &str, statement: &serde_json::Value) -> Act {
+        Act {
+            id: self.id(),
+            corridor: corridor.to_owned(),
+            outcome: outcome.to_owned(),
+            statement: statement.to_string(),
+            policy: self.policy(corridor),
+            assurance: self.assurance(corridor).unwrap_or("domestic").to_owned(),
+        }
     }
 
     /// The policy digest of a corridor, of zeros where there is none.

@@ -48,6 +48,7 @@ pub(super) fn intent(
         token: None,
         safety: false,
         decision: None,
+        stands_beside: None,
     }
 }
 

@@ -96,7 +96,7 @@ impl<'g> View<'g> {
     /// One placement: stage, stay, and every field that the party said or was told.
     ///
     /// # Errors
-    /// `not-found`, also for what others know; `service-unavailable`.
+    /// `not-found`, also for what others know; `erased`; `service-unavailable`.
     pub async fn placement(&self, id: &str) -> Outcome<Value> {
         let place = self.find(id).await?;
         let steps = self.steps(&[place.id]).await?;
@@ -164,7 +164,8 @@ impl<'g> View<'g> {
             return Err(self.not_found());
         }
         let found = views::find(&self.gateway.journal.channel, &self.reader, id).await;
-        found.map_err(|fault| self.away(&fault))?.ok_or_else(|| self.not_found())
+        let found = found.map_err(|fault| self.away(&fault))?.ok_or_else(|| self.not_found())?;
+        if found.erased { Err(Box::new(self.gateway.problem(ProblemKind::Erased))) } else { Ok(found) }
     }
 
     async fn steps(&self, ids: &[Uuid]) -> Outcome<Vec<Step>> {

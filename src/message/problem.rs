@@ -63,6 +63,8 @@ kinds! {
     Forbidden = "forbidden", 403;
     /// No such thing, or none that the caller may know of.
     NotFound = "not-found", 404;
+    /// The person whom it is about was erased (RFC 9110 §15.5.11).
+    Erased = "erased", 410;
     /// RFC 9110 §15.5.6.
     MethodNotAllowed = "method-not-allowed", 405;
     /// The body did not arrive in time.
@@ -105,7 +107,7 @@ impl ProblemKind {
             "unknown-version" => Self::UnknownSchemaVersion,
             "authority-unknown" | "authority-mandate" | "authority-type" | "corridor" => Self::NotYourAuthority,
             "identifier-shape" | "identifier-check" | "identifier-part" | "identifier-table" | "identifier-date"
-            | "identifier-differs" | "identifier-unusual" | "unknown-id" => Self::IdentifierInvalid,
+            | "identifier-differs" | "identifier-unusual" | "unknown-id" | "erased-id" => Self::IdentifierInvalid,
             "mapping" => Self::MappingFailed,
             _ => Self::SchemaViolation,
         }

@@ -150,6 +150,10 @@ encryption_epoch = 1
 tokens = "keys/tokens.key"
 logs = "keys/logs"
 
+[erasure]
+list = "erasures.list"
+vault_backup_days = 35
+
 [ministry]
 issuer = "{OFFICER_ISSUER}"
 audience = "{OFFICER_AUDIENCE}"

@@ -5,6 +5,8 @@
 //! of instances may do this on one database; the log heads are the fence. The journal knows no party and no schema: what a
 //! message asserts, and how it is judged, comes with it as an [`Intent`].
 
+pub mod acts;
+pub mod erasing;
 mod plan;
 pub mod settlement;
 mod subjects;
@@ -200,6 +202,9 @@ pub struct Intent {
     pub safety: bool,
     /// What an officer decides by it about another message.
     pub decision: Option<Decision>,
+    /// A subject of which it tells without being filed there: its recipients know the subject by their own ids, its key is its
+    /// own and outlives the subject's.
+    pub stands_beside: Option<Uuid>,
 }
 
 /// An officer's decision about a message.

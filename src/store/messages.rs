@@ -27,6 +27,8 @@ pub struct Status {
     pub received_at: OffsetDateTime,
     /// Broken rules (JSON).
     pub problem: Option<String>,
+    /// Whether the person whom it is about was erased.
+    pub erased: bool,
     /// What an officer decided about it, and when.
     pub decided: Option<(String, OffsetDateTime)>,
     /// (party, state, attempts, reason) of everyone who is to be told.
@@ -38,10 +40,12 @@ pub struct Status {
 /// # Errors
 /// [`StoreFault::Database`].
 pub async fn status(pool: &PgPool, id: Uuid) -> Result<Option<Status>, StoreFault> {
-    let row =
-        sqlx::query!("select id, party, corridor, type, outcome, received_at, problem from messages where id = $1", id)
-            .fetch_optional(pool)
-            .await?;
+    let row = sqlx::query!(
+        "select id, party, corridor, type, outcome, received_at, problem, erased from messages where id = $1",
+        id
+    )
+    .fetch_optional(pool)
+    .await?;
     let Some(row) = row else { return Ok(None) };
     let deliveries =
         sqlx::query!("select party, state, attempts, reason from deliveries where message = $1 order by party", id)
@@ -59,6 +63,7 @@ pub async fn status(pool: &PgPool, id: Uuid) -> Result<Option<Status>, StoreFaul
         outcome: row.outcome,
         received_at: row.received_at,
         problem: row.problem,
+        erased: row.erased,
         deliveries: deliveries.into_iter().map(|one| (one.party, one.state, one.attempts, one.reason)).collect(),
     }))
 }
@@ -139,6 +144,26 @@ pub async fn open(
             })
         })
         .collect()
+}
+
+/// The exact bytes of a message and the subject that it is about; no bytes once its key is destroyed.
+///
+/// # Errors
+/// As [`open`].
+pub async fn exact(
+    channel: &PgPool,
+    vault: &PgPool,
+    kek: &KeyEncryption,
+    id: Uuid,
+) -> Result<Option<(Option<Uuid>, Option<Vec<u8>>)>, StoreFault> {
+    let row = sqlx::query!("select subject, key_id, sealed from messages where id = $1", id);
+    let Some(row) = row.fetch_optional(channel).await? else { return Ok(None) };
+    let bad = || StoreFault::BadRow { table: "messages", column: "sealed", row: id.to_string() };
+    let keys = vault_keys::find(vault, kek, &[row.key_id]).await?;
+    let Some(key) = keys.get(&row.key_id) else { return Ok(Some((row.subject, None))) };
+    let place = Place { column: "messages.sealed", row: id, key: row.key_id };
+    let plain = key.open(place, &row.sealed).map_err(|_| bad())?;
+    Ok(Some((row.subject, Some(split(&plain).ok_or_else(bad)?.1.to_vec()))))
 }
 
 /// The evidence, which is preceded by its length, and the exact bytes after it.
@@ -222,6 +247,8 @@ pub struct ToDecide {
     pub filed: bool,
     /// Whether it corrects another under the same id.
     pub corrects: bool,
+    /// Whether the person whom it is about was erased.
+    pub erased: bool,
 }
 
 /// Whether another officer decided about a message before.
@@ -244,7 +271,7 @@ pub async fn decided_by_another(pool: &PgPool, target: Uuid, officer: &str) -> R
 /// [`StoreFault::Database`].
 pub async fn to_decide(pool: &PgPool, id: Uuid) -> Result<Option<ToDecide>, StoreFault> {
     let row = sqlx::query!(
-        r#"select tag, party, corridor, type, outcome, effects, dossier is not null as "filed!" from messages where id = $1"#,
+        r#"select tag, party, corridor, type, outcome, effects, erased, dossier is not null as "filed!" from messages where id = $1"#,
         id
     );
     let Some(row) = row.fetch_optional(pool).await? else { return Ok(None) };
@@ -258,6 +285,7 @@ pub async fn to_decide(pool: &PgPool, id: Uuid) -> Result<Option<ToDecide>, Stor
         type_name: row.r#type,
         outcome: row.outcome,
         filed: row.filed,
+        erased: row.erased,
     }))
 }
 

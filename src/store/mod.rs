@@ -53,6 +53,9 @@ pub enum StoreFault {
         /// Its origin.
         log: String,
     },
+    /// The list of erasures outside of the databases cannot be written: nothing is erased without it.
+    #[error("the list of erasures cannot be written: {0}")]
+    List(std::io::Error),
     /// An UPDATE touched another number of rows than it must.
     #[error("{statement} touched {rows} rows")]
     RowCount {

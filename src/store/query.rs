@@ -100,7 +100,7 @@ pub async fn list(
                           where c.subject = s.id and c.alarm_at <= $14 order by 1)
                  || array(select e.kind from exceptions e
                           where e.subject = s.id and e.closed_at is null and e.kind <> all (s.exceptions) and e.kind <> all ($16)) as open
-             from subjects s where s.kind = 'placement' and s.merged_into is null
+             from subjects s where s.kind = 'placement' and s.merged_into is null and s.erased_at is null
            )
            select s.id as "id!", s.worker, s.anchor, p.id as "pairwise?", s.corridor as "corridor!", s.provisional as "provisional!",
              s.stage as "stage!", s.stay_now as "stay!", s.welfare as "welfare!", s.open as "exceptions!",
@@ -324,7 +324,7 @@ pub async fn waiting_for_a_person(
         Waiting,
         r#"select m.id, m.party, m.authority, m.corridor, m.type as type_name, m.subject, m.asserted_at, m.received_at, m.problem
            from messages m
-           where m.type <> all ($3)
+           where m.type <> all ($3) and not m.erased
              and ((m.outcome = 'held' and not exists (select from decisions d where d.target = m.id))
                or (m.type = any($1) and m.outcome = 'applied' and (m.subject is null or m.dossier in (
                     select e.id from subjects s join dossiers d on d.id = s.dossier
@@ -408,7 +408,7 @@ pub async fn worker_of(pool: &PgPool, subject: Uuid) -> Result<Option<Uuid>, Sto
 /// [`StoreFault::Database`].
 pub async fn placements_of(pool: &PgPool, worker: Uuid) -> Result<Vec<Uuid>, StoreFault> {
     let own = sqlx::query_scalar!(
-        "select id from subjects where worker = $1 and kind = 'placement' and merged_into is null order by id",
+        "select id from subjects where worker = $1 and kind = 'placement' and merged_into is null and erased_at is null order by id",
         worker
     );
     Ok(own.fetch_all(pool).await?)

@@ -6,7 +6,11 @@ use crate::domain::clock::{Clock, Random, uuid_v7};
 use crate::vault::{KeyEncryption, SealingKey};
 use sqlx::PgPool;
 use std::collections::{BTreeMap, HashMap};
+use time::OffsetDateTime;
 use uuid::Uuid;
+
+/// Keys that are wrapped anew in one transaction.
+const REWRAPPED_AT_ONCE: i64 = 256;
 
 /// Whose data a key seals, and for how long they are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,7 +40,8 @@ impl KeyOwner {
 /// An owner that is `new` as far as the caller knows is not looked for first.
 ///
 /// # Errors
-/// [`StoreFault::Database`]; [`StoreFault::BadRow`] where a row is wrapped under an epoch that `kek` is not.
+/// [`StoreFault::Database`]; [`StoreFault::BadRow`] where a row is wrapped under an epoch that `kek` does not know, and where the
+/// epoch in force was retired: somebody else rotated it.
 pub async fn ensure(
     pool: &PgPool,
     kek: &KeyEncryption,
@@ -61,6 +66,7 @@ pub async fn ensure(
         "insert into keys (id, owner, subjects, epoch, wrapped, created_at)
          select id, owner, string_to_array(split_part(owner, '/', 1), ',')::uuid[], $4, wrapped, $5
          from unnest($1::uuid[], $2::text[], $3::bytea[]) as t (id, owner, wrapped)
+         where not exists (select from epochs where epoch = $4 and retired_at is not null)
          on conflict on constraint keys_one do nothing returning id",
         &ids,
         &missing,
@@ -72,7 +78,11 @@ pub async fn ensure(
     .await?;
     if made.len() < missing.len() {
         // Some were there, by another instance or an earlier try: those are the ones that count.
-        return read(pool, kek, &wanted).await;
+        let found = read(pool, kek, &wanted).await?;
+        if found.len() < wanted.len() {
+            return Err(StoreFault::BadRow { table: "epochs", column: "retired_at", row: kek.epoch.to_string() });
+        }
+        return Ok(found);
     }
     for (text, key) in missing.iter().zip(fresh) {
         found.insert(wanted[text].clone(), key);
@@ -86,9 +96,10 @@ async fn read(
     wanted: &BTreeMap<String, &KeyOwner>,
 ) -> Result<HashMap<KeyOwner, SealingKey>, StoreFault> {
     let owners: Vec<String> = wanted.keys().cloned().collect();
-    let rows =
-        sqlx::query!("select id, owner, wrapped from keys where owner = any($1)", &owners).fetch_all(pool).await?;
-    rows.into_iter().map(|row| Ok((wanted[&row.owner].clone(), open(kek, row.id, &row.wrapped)?))).collect()
+    let rows = sqlx::query!("select id, epoch, owner, wrapped from keys where owner = any($1)", &owners)
+        .fetch_all(pool)
+        .await?;
+    rows.into_iter().map(|row| Ok((wanted[&row.owner].clone(), open(kek, row.epoch, row.id, &row.wrapped)?))).collect()
 }
 
 /// The keys that still exist among `ids`; one that was destroyed is simply absent.
@@ -96,21 +107,131 @@ async fn read(
 /// # Errors
 /// As [`ensure`].
 pub async fn find(pool: &PgPool, kek: &KeyEncryption, ids: &[Uuid]) -> Result<HashMap<Uuid, SealingKey>, StoreFault> {
-    let rows = sqlx::query!("select id, wrapped from keys where id = any($1)", ids).fetch_all(pool).await?;
-    rows.into_iter().map(|row| Ok((row.id, open(kek, row.id, &row.wrapped)?))).collect()
+    let rows = sqlx::query!("select id, epoch, wrapped from keys where id = any($1)", ids).fetch_all(pool).await?;
+    rows.into_iter().map(|row| Ok((row.id, open(kek, row.epoch, row.id, &row.wrapped)?))).collect()
 }
 
-/// Destroys these keys, and every key that seals data of one of the subjects; gives their number.
+/// Makes keys ready to be destroyed: these, and every key that seals data of one of the subjects. From here on nothing new is sealed
+/// under them: who asks for their owners' keys gets others. Gives each with its retention class.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn destroy(pool: &PgPool, keys: &[Uuid], subjects: &[Uuid]) -> Result<u64, StoreFault> {
-    let done = sqlx::query!("delete from keys where id = any($1) or subjects && $2::uuid[]", keys, subjects);
-    Ok(done.execute(pool).await?.rows_affected())
+pub async fn retire(pool: &PgPool, keys: &[Uuid], subjects: &[Uuid]) -> Result<HashMap<Uuid, String>, StoreFault> {
+    let rows = sqlx::query!(
+        r#"update keys set owner = case when owner like 'retired:%' then owner else 'retired:' || id || '/' || split_part(owner, '/', 2) end
+           where id = any($1) or subjects && $2::uuid[] returning id, split_part(owner, '/', 2) as "class!""#,
+        keys,
+        subjects
+    );
+    Ok(rows.fetch_all(pool).await?.into_iter().map(|row| (row.id, row.class)).collect())
 }
 
-fn open(kek: &KeyEncryption, id: Uuid, wrapped: &[u8]) -> Result<SealingKey, StoreFault> {
-    kek.unwrap_key(id, wrapped).map_err(|_| StoreFault::BadRow {
+/// What was destroyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Destroyed {
+    /// Keys.
+    pub keys: u64,
+    /// Greatest epoch under which one of them was wrapped.
+    pub epoch: Option<i32>,
+}
+
+/// Destroys these keys, and every key that seals data of one of the subjects.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn destroy(pool: &PgPool, keys: &[Uuid], subjects: &[Uuid]) -> Result<Destroyed, StoreFault> {
+    let epochs = sqlx::query_scalar!(
+        "delete from keys where id = any($1) or subjects && $2::uuid[] returning epoch",
+        keys,
+        subjects
+    );
+    let epochs = epochs.fetch_all(pool).await?;
+    Ok(Destroyed { keys: epochs.len() as u64, epoch: epochs.into_iter().max() })
+}
+
+/// An epoch of the key-encryption key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Epoch {
+    /// Its number.
+    pub epoch: i32,
+    /// When a gateway first came with it.
+    pub opened_at: OffsetDateTime,
+    /// When nothing was wrapped under it any more.
+    pub retired_at: Option<OffsetDateTime>,
+}
+
+/// Records the epoch in force; one that is known stays as it is.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn open_epoch(pool: &PgPool, epoch: i32, now: OffsetDateTime) -> Result<(), StoreFault> {
+    sqlx::query!("insert into epochs (epoch, opened_at) values ($1, $2) on conflict do nothing", epoch, now)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Every epoch, oldest first.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn epochs(pool: &PgPool) -> Result<Vec<Epoch>, StoreFault> {
+    let rows = sqlx::query_as!(Epoch, "select epoch, opened_at, retired_at from epochs order by epoch");
+    Ok(rows.fetch_all(pool).await?)
+}
+
+/// Wraps some keys of earlier epochs under the one in force, in one transaction; gives how many, 0 when none are left. Whoever is
+/// killed in the middle begins where the last transaction ended.
+///
+/// # Errors
+/// [`StoreFault::Database`]; [`StoreFault::BadRow`] where a row is wrapped under an epoch that `kek` does not know.
+pub async fn rewrap(pool: &PgPool, kek: &KeyEncryption, random: &dyn Random) -> Result<usize, StoreFault> {
+    let mut transaction = pool.begin().await?;
+    let rows = sqlx::query!(
+        "select id, epoch, wrapped from keys where epoch < $1 order by epoch, id limit $2 for update",
+        kek.epoch,
+        REWRAPPED_AT_ONCE
+    );
+    let rows = rows.fetch_all(&mut *transaction).await?;
+    let keys: Vec<SealingKey> =
+        rows.iter().map(|row| open(kek, row.epoch, row.id, &row.wrapped)).collect::<Result<_, StoreFault>>()?;
+    let ids: Vec<Uuid> = keys.iter().map(|key| key.id).collect();
+    let wrapped: Vec<Vec<u8>> = keys.iter().map(|key| kek.wrap(key, random)).collect();
+    sqlx::query!(
+        "update keys k set epoch = $3, wrapped = t.wrapped from unnest($1::uuid[], $2::bytea[]) as t (id, wrapped) where k.id = t.id",
+        &ids,
+        &wrapped,
+        kek.epoch
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(ids.len())
+}
+
+/// Retires the epochs before the one in force under which nothing is wrapped; gives them. From here on nothing is wrapped under
+/// them again.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn retire_epochs(pool: &PgPool, in_force: i32, now: OffsetDateTime) -> Result<Vec<i32>, StoreFault> {
+    let mut transaction = pool.begin().await?;
+    // Nobody makes a key between the look and the mark.
+    sqlx::query!("lock table keys in share row exclusive mode").execute(&mut *transaction).await?;
+    let retired = sqlx::query_scalar!(
+        "update epochs e set retired_at = $2
+         where e.epoch < $1 and e.retired_at is null and not exists (select from keys k where k.epoch <= e.epoch)
+         returning e.epoch",
+        in_force,
+        now
+    );
+    let retired = retired.fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(retired)
+}
+
+fn open(kek: &KeyEncryption, epoch: i32, id: Uuid, wrapped: &[u8]) -> Result<SealingKey, StoreFault> {
+    kek.unwrap_key(epoch, id, wrapped).map_err(|_| StoreFault::BadRow {
         table: "keys",
         column: "wrapped",
         row: id.to_string(),

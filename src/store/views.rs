@@ -27,6 +27,8 @@ pub struct Place {
     pub pairwise: String,
     /// Corridor.
     pub corridor: String,
+    /// Whether its person was erased.
+    pub erased: bool,
 }
 
 /// Placements that the reader sent or was told anything about, in the order of the reader's ids.
@@ -36,7 +38,7 @@ pub struct Place {
 pub async fn page(pool: &PgPool, reader: &Reader, after: Option<&str>, limit: i64) -> Result<Vec<Place>, StoreFault> {
     Ok(sqlx::query_as!(
         Place,
-        r#"select s.id, p.id as pairwise, s.corridor
+        r#"select s.id, p.id as pairwise, s.corridor, s.erased_at is not null as "erased!"
            from pairwise_ids p join subjects s on s.id = p.subject
            where p.party = $1 and s.kind = 'placement' and s.merged_into is null and ($2 or s.corridor = $1)
              and ($5::text is null or p.id > $5)
@@ -67,7 +69,7 @@ pub async fn page(pool: &PgPool, reader: &Reader, after: Option<&str>, limit: i6
 pub async fn find(pool: &PgPool, reader: &Reader, id: &str) -> Result<Option<Place>, StoreFault> {
     Ok(sqlx::query_as!(
         Place,
-        r#"select s.id, now.id as pairwise, s.corridor
+        r#"select s.id, now.id as pairwise, s.corridor, s.erased_at is not null as "erased!"
            from pairwise_ids p join subjects o on o.id = p.subject join subjects s on s.id = coalesce(o.merged_into, o.id)
              join pairwise_ids now on now.subject = s.id and now.party = p.party
            where p.party = $1 and p.id = $3 and s.kind = 'placement' and ($2 or s.corridor = $1)"#,

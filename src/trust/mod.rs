@@ -30,7 +30,8 @@
 //! | an officer is curious | purpose, fields by purpose, each look a leaf | `a_purpose_that_is_not_the_officers_shows_nothing`, `an_officer_finds_a_worker_by_anything_that_was_said_and_each_look_is_a_leaf` |
 //! | the operator rewrites history | append-only role, triggers, signed checkpoints that receipts carry away | `the_gateway_can_only_append_and_a_superuser_who_does_more_is_found` |
 //! | a database is stolen | sealed under a key per subject, keys in another database | `a_value_opens_only_at_its_place_under_its_key` |
-//! | a person is not forgotten | keys destroyed on two officers' word, proofs stay whole | `an_erased_person_cannot_be_found_or_read_and_every_log_still_verifies` |
+//! | a person is not forgotten | keys destroyed on two officers' word, proofs stay whole | `everything_about_an_erased_person_is_unreadable_and_nothing_of_others_is_lost` |
+//! | a backup brings her back | a list outside of the databases, replayed before anything is served; epochs of the key-encryption key | `a_restored_backup_does_not_bring_an_erased_person_back`, `rotating_the_key_encryption_key_goes_on_after_a_kill_and_completes_erasures` |
 //! | personal data leaks by a side | problems without values, logs without bodies | `an_identifier_as_a_number_is_named_as_such_and_its_value_is_not_repeated`, `nothing_that_names_a_person_stands_in_the_log` |
 //!
 //! Not controlled: blind search terms show which records share a word or identifier to who holds the database; a restored backup

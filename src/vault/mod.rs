@@ -7,6 +7,7 @@
 
 use crate::domain::clock::Random;
 use aws_lc_rs::{aead, digest, hkdf, hmac};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -22,6 +23,9 @@ pub enum SealFault {
     /// Wrong key, wrong place or changed bytes.
     #[error("a sealed value does not open under its key at this place")]
     DoesNotOpen,
+    /// The key-encryption key of this epoch is not known here.
+    #[error("a key is wrapped under an epoch whose key-encryption key is not configured")]
+    UnknownEpoch,
     /// Authentic, but written by a version that this one cannot read.
     #[error("a sealed value opened, but its packing is unknown")]
     UnknownPacking,
@@ -100,11 +104,11 @@ pub fn commitment(opening: &[u8; 32], bytes: &[u8]) -> [u8; 32] {
     mac(&hmac::Key::new(hmac::HMAC_SHA256, opening), &[bytes])
 }
 
-/// Key-encryption key of one epoch.
+/// The key-encryption keys: that of the epoch in force, and those of others while keys are wrapped under them.
 pub struct KeyEncryption {
-    /// The epoch's number, kept beside each wrapped key.
+    /// The epoch in force: new keys are wrapped under it. Its number is kept beside each wrapped key.
     pub epoch: i32,
-    bytes: Zeroizing<[u8; KEY_LENGTH]>,
+    by_epoch: BTreeMap<i32, Zeroizing<[u8; KEY_LENGTH]>>,
 }
 
 impl std::fmt::Debug for KeyEncryption {
@@ -116,20 +120,28 @@ impl std::fmt::Debug for KeyEncryption {
 impl KeyEncryption {
     /// From 32 secret bytes.
     pub fn new(epoch: i32, bytes: [u8; KEY_LENGTH]) -> Self {
-        Self { epoch, bytes: Zeroizing::new(bytes) }
+        Self { epoch, by_epoch: BTreeMap::from([(epoch, Zeroizing::new(bytes))]) }
     }
 
-    /// Wraps a sealing key for the vault.
+    /// Knows another epoch's key too: keys wrapped under it open, none is wrapped under it.
+    #[must_use]
+    pub fn knowing(mut self, epoch: i32, bytes: [u8; KEY_LENGTH]) -> Self {
+        self.by_epoch.entry(epoch).or_insert(Zeroizing::new(bytes));
+        self
+    }
+
+    /// Wraps a sealing key for the vault, under the epoch in force.
     pub fn wrap(&self, key: &SealingKey, random: &dyn Random) -> Vec<u8> {
-        seal_bytes(&self.bytes, key.id.as_bytes(), &key.bytes[..], random)
+        seal_bytes(&self.by_epoch[&self.epoch], key.id.as_bytes(), &key.bytes[..], random)
     }
 
-    /// Unwraps a row of the vault.
+    /// Unwraps a row of the vault that was wrapped under `epoch`.
     ///
     /// # Errors
-    /// [`SealFault::DoesNotOpen`] under another epoch's key or another row's id.
-    pub fn unwrap_key(&self, id: Uuid, wrapped: &[u8]) -> Result<SealingKey, SealFault> {
-        let plain = Zeroizing::new(open_bytes(&self.bytes, id.as_bytes(), wrapped)?);
+    /// [`SealFault::UnknownEpoch`]; [`SealFault::DoesNotOpen`] under another key or another row's id.
+    pub fn unwrap_key(&self, epoch: i32, id: Uuid, wrapped: &[u8]) -> Result<SealingKey, SealFault> {
+        let under = self.by_epoch.get(&epoch).ok_or(SealFault::UnknownEpoch)?;
+        let plain = Zeroizing::new(open_bytes(under, id.as_bytes(), wrapped)?);
         let bytes: [u8; KEY_LENGTH] = plain.as_slice().try_into().map_err(|_| SealFault::UnknownPacking)?;
         Ok(SealingKey { id, bytes: Zeroizing::new(bytes) })
     }

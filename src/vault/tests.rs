@@ -35,9 +35,14 @@ fn a_wrapped_key_returns_only_under_its_epoch_and_id() {
     let epoch = KeyEncryption::new(1, [9; 32]);
     let key = SealingKey::generate(Uuid::from_u128(1), &random);
     let wrapped = epoch.wrap(&key, &random);
-    assert_eq!(epoch.unwrap_key(key.id, &wrapped).unwrap().opening(Uuid::nil()), key.opening(Uuid::nil()));
-    assert!(epoch.unwrap_key(Uuid::from_u128(5), &wrapped).is_err());
-    assert!(KeyEncryption::new(2, [8; 32]).unwrap_key(key.id, &wrapped).is_err());
+    let opens = |by: &KeyEncryption, epoch, id| by.unwrap_key(epoch, id, &wrapped).map(|key| key.opening(Uuid::nil()));
+    assert_eq!(opens(&epoch, 1, key.id), Ok(key.opening(Uuid::nil())));
+    assert_eq!(opens(&epoch, 1, Uuid::from_u128(5)), Err(SealFault::DoesNotOpen));
+    let next = KeyEncryption::new(2, [8; 32]);
+    assert_eq!(opens(&next, 1, key.id), Err(SealFault::UnknownEpoch));
+    let next = next.knowing(1, [9; 32]);
+    assert_eq!(opens(&next, 1, key.id), Ok(key.opening(Uuid::nil())));
+    assert_eq!(opens(&next, 2, key.id), Err(SealFault::DoesNotOpen));
 }
 
 #[test]

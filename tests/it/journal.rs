@@ -312,7 +312,8 @@ async fn after_the_key_is_destroyed_the_log_verifies_and_nothing_opens() {
     journal.store(std::slice::from_ref(&one)).await.unwrap();
     let subject: uuid::Uuid =
         sqlx::query_scalar("select subject from messages").fetch_one(&databases.channel).await.unwrap();
-    assert_eq!(onechannel::store::vault_keys::destroy(&databases.vault, &[], &[subject]).await.unwrap(), 1);
+    let destroyed = onechannel::store::vault_keys::destroy(&databases.vault, &[], &[subject]).await.unwrap();
+    assert_eq!((destroyed.keys, destroyed.epoch), (1, Some(1)));
     let answers = journal.store(&[one]).await.unwrap();
     let Answer::Stored { receipt, repeat: true, .. } = &answers[0] else { panic!("a repeat") };
     assert_eq!(receipt.opening, None);

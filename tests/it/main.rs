@@ -11,6 +11,7 @@ mod contracts;
 mod cosigning;
 mod delivery;
 mod documents;
+mod erasure;
 mod evidence;
 mod histories;
 mod identifiers;

@@ -5,10 +5,6 @@ use crate::support::{
     gateway::{TestGateway, event},
 };
 use http::StatusCode;
-use onechannel::{
-    exchange::erase::{self, EraseFault, Erased},
-    store::erasures,
-};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -136,57 +132,5 @@ async fn a_filter_that_is_no_known_word_is_refused_and_pages_keep_their_filters(
     assert!(next.starts_with(&format!("{path}&after=")), "{link}");
     let (_, page) = desk.get(next, "PROTECTION_CASE").await;
     assert_eq!(page["placements"].as_array().map(Vec::len), Some(1), "{page}");
-    gateway.stop_and_verify().await;
-}
-
-#[tokio::test]
-async fn an_erased_person_cannot_be_found_or_read_and_every_log_still_verifies() {
-    let mut gateway = TestGateway::start().await;
-    let kp2mi = gateway.system("kp2mi-system");
-    // Held while nobody knows whom it is about; another one about somebody else.
-    for passport in ["E7654321", "E7654322"] {
-        let death = event("death.reported.v1", "P-POL", |e| {
-            e["id"] = passport.into();
-            e["data"]["placement"] = json!({"reference": passport});
-            e["data"]["travelDocument"] = json!({"number": passport, "issuer": "IDN"});
-            e["data"]["death"]["remark"] = json!("x");
-        });
-        assert_eq!(gateway.system("my-gateway").send(&death).await.unwrap().body["outcome"], "held");
-    }
-    let nominated = event("placement.nominated.v1", "KP2MI", |_| ());
-    let first = kp2mi.send(&nominated).await.unwrap();
-    let home_id = first.body["placement"]["id"].as_str().unwrap().to_owned();
-    let running = gateway.running.as_ref().unwrap().gateway.clone();
-    let officers = || ["a.sari".to_owned(), "b.putra".to_owned()];
-    let alone = erase::erase(&running, &home_id, ["a.sari".to_owned(), "A.Sari ".to_owned()], "x").await;
-    assert!(matches!(alone, Err(EraseFault::TwoOfficers)));
-    let desk = Desk::of(&gateway, &["MISSION"]);
-    let path = format!("/api/v1/placements/{home_id}");
-    let (_, before) = desk.get(&path, "PROTECTION_CASE").await;
-    assert_eq!(before["fields"]["/travelDocument/number"]["value"], "E7654321");
-
-    let id: uuid::Uuid = before["id"].as_str().unwrap().parse().unwrap();
-    let pool = &running.journal.channel;
-    erasures::place_hold(pool, id, "pending case 4/2026", "c.dewi", running.now()).await.unwrap();
-    let held = erase::erase(&running, &home_id, officers(), "request 17").await.unwrap();
-    assert_eq!(held, Erased::Restricted("pending case 4/2026".to_owned()));
-    assert_eq!(desk.get(&path, "PROTECTION_CASE").await.1["fields"]["/travelDocument/number"]["value"], "E7654321");
-    sqlx::query("delete from holds").execute(pool).await.unwrap();
-
-    assert_eq!(erase::erase(&running, &home_id, officers(), "request 17").await.unwrap(), Erased::Done(2));
-    let keys: i64 =
-        sqlx::query_scalar("select count(*) from keys where owner like '%/protection%' or owner like '%/death%'")
-            .fetch_one(&running.journal.vault)
-            .await
-            .unwrap();
-    assert_eq!(keys, 1, "the other's held message stays readable");
-    let (_, after) = desk.get(&path, "PROTECTION_CASE").await;
-    assert_eq!((&after["fields"], &after["stage"]), (&json!({}), &json!("MATCHED")));
-    let (_, found) = desk.search(json!({"passport": "E7654321"}), "PROTECTION_CASE").await;
-    assert_eq!(found["placements"], json!([]));
-    let repeat = kp2mi.send(&nominated).await.unwrap();
-    assert_eq!(repeat.status, StatusCode::OK);
-    assert!(repeat.body["receipt"].get("opening").is_none() && first.body["receipt"]["opening"].is_string());
-    assert_eq!(repeat.body["receipt"]["entry"], first.body["receipt"]["entry"]);
     gateway.stop_and_verify().await;
 }

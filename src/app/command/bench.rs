@@ -169,6 +169,7 @@ fn intent(journal: &Journal, body: &[u8]) -> Intent {
         token: None,
         safety: false,
         decision: None,
+        stands_beside: None,
     }
 }
 

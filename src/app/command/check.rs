@@ -3,6 +3,7 @@
 use super::{CommandFault, Holds};
 use crate::{
     app::{config::Config, gateway},
+    exchange::erase,
     partner::formats,
 };
 use std::path::PathBuf;
@@ -26,7 +27,10 @@ impl Arguments {
                     println!("  {} ({}), {} clients", party.code(), party.profile.name, clients.count());
                 }
                 let wrong = gateway.parties.all().flat_map(|party| formats::faults(party, &gateway.schemas));
-                Ok(wrong.map(|fault| println!("{fault}")).count() == 0)
+                let wrong = wrong.map(|fault| println!("{fault}")).count();
+                let unlisted = erase::faults_of_list(&gateway).await?;
+                unlisted.iter().for_each(|fault| println!("{fault}"));
+                Ok(wrong == 0 && unlisted.is_empty())
             }
             Err(faults) => {
                 faults.0.iter().for_each(|fault| println!("{fault}"));

@@ -119,7 +119,7 @@ impl Export {
             language: self.language.unwrap_or_else(super::own_language),
         };
         let config = Config::read(&self.config).map_err(start)?;
-        let gateway = gateway::assemble(&config).await.map_err(|faults| start(faults.to_string()))?;
+        let gateway = gateway::ready(&config).await.map_err(|faults| start(faults.to_string()))?;
         // Made first, so that nothing is on record as disclosed that could not be written.
         let mut file = new_file(&self.out).map_err(|fault| CommandFault::Unwritten(self.out.clone(), fault))?;
         let written = match export::export(&gateway, &asked, &config.schemas).await {

@@ -1,9 +1,9 @@
-//! `onechannel keys`: the archive of public keys, and what two officers decide about certificates.
+//! `onechannel keys`: the archive of public keys, what two officers decide about certificates, and another key-encryption key.
 
 use super::{CommandFault, Holds};
 use crate::{
     app::{config::Config, gateway},
-    exchange::crl_grace,
+    exchange::{crl_grace, rotate_kek},
     store::{self, access},
 };
 use std::path::PathBuf;
@@ -17,6 +17,15 @@ pub(super) enum Command {
         /// Print as JSON
         #[arg(long)]
         json: bool,
+        /// Configuration file
+        #[arg(long, default_value = "gateway.toml")]
+        config: PathBuf,
+    },
+    /// Wraps every key of the vault under the epoch in force and retires the others
+    #[command(
+        after_help = "First put the new key into [keys] as encryption with the next encryption_epoch, the old one into encryption_others,\nand start the gateways again. Stopped in the middle, the next call goes on.\n\nExample: onechannel keys rotate-kek --config gateway.toml"
+    )]
+    RotateKek {
         /// Configuration file
         #[arg(long, default_value = "gateway.toml")]
         config: PathBuf,
@@ -47,6 +56,7 @@ impl Command {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
         match self {
             Self::List { json, config } => list(&Config::read(&config).map_err(CommandFault::Start)?, json).await,
+            Self::RotateKek { config } => rotate(&Config::read(&config).map_err(CommandFault::Start)?).await,
             Self::ExtendCrlGrace { party, hours, officers, basis, config } => {
                 let officers: [String; 2] = officers
                     .try_into()
@@ -61,6 +71,25 @@ impl Command {
             }
         }
     }
+}
+
+async fn rotate(config: &Config) -> Result<Holds, CommandFault> {
+    let gateway = gateway::assemble(config).await.map_err(|faults| CommandFault::Start(faults.to_string()))?;
+    let (mut wrapped, bar) = (0u64, indicatif::ProgressBar::no_length());
+    let retired = loop {
+        let some = rotate_kek::some(&gateway).await?;
+        wrapped += some as u64;
+        bar.set_position(wrapped);
+        if some == 0 {
+            break rotate_kek::retire(&gateway).await?;
+        }
+    };
+    bar.finish_and_clear();
+    println!("{wrapped} keys wrapped under epoch {}", gateway.journal.kek.epoch);
+    for epoch in retired {
+        println!("epoch {epoch} is retired: take its key out of encryption_others and destroy it wherever it is kept");
+    }
+    Ok(true)
 }
 
 async fn list(config: &Config, as_json: bool) -> Result<Holds, CommandFault> {

@@ -1,7 +1,13 @@
-//! `onechannel receipt verify FILE`: needs neither database nor network.
+//! `onechannel receipt verify FILE`: needs neither database nor network. `receipt open`: what a court needs to check one message.
 
 use super::{CommandFault, Holds, read_keys};
-use crate::{evidence, ledger::receipt::Receipt, words::Lang};
+use crate::{
+    app::{config::Config, gateway},
+    evidence,
+    exchange::opening,
+    ledger::receipt::Receipt,
+    words::Lang,
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -32,11 +38,39 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Writes a message's exact bytes and its receipt with the opening, for a court: the disclosure is recorded
+    #[command(
+        after_help = "Example: onechannel receipt open 01a20d5b-5b77-74a8-8618-bcd04f475bbf --officer a.sari --basis 'case 4/2026' case-4"
+    )]
+    Open {
+        /// Our id of the message
+        message: uuid::Uuid,
+        /// A folder for `receipt.json` and `message`
+        folder: PathBuf,
+        /// The officer, by name
+        #[arg(long)]
+        officer: String,
+        /// Case or order that it rests on
+        #[arg(long)]
+        basis: String,
+        /// Configuration file
+        #[arg(long, default_value = "gateway.toml")]
+        config: PathBuf,
+    },
 }
 
 impl Command {
-    pub(super) fn run(self) -> Result<Holds, CommandFault> {
-        let Self::Verify { file, keys, message, language, page, json } = self;
+    pub(super) async fn run(self) -> Result<Holds, CommandFault> {
+        let (file, keys, message, language, page, json) = match self {
+            Self::Verify { file, keys, message, language, page, json } => (file, keys, message, language, page, json),
+            Self::Open { message, folder, officer, basis, config } => {
+                let start = |fault: String| CommandFault::Start(fault);
+                let config = Config::read(&config).map_err(start)?;
+                let gateway = gateway::ready(&config).await.map_err(|faults| start(faults.to_string()))?;
+                let opened = opening::open(&gateway, message, &officer, &basis).await;
+                return write(&folder, &opened.map_err(|fault| start(fault.to_string()))?);
+            }
+        };
         let receipt: Receipt = serde_json::from_slice(&read(&file)?)
             .map_err(|fault| CommandFault::Content(file.clone(), format!("{NO_RECEIPT}: {fault}")))?;
         let original = message.as_deref().map(read).transpose()?;
@@ -60,6 +94,16 @@ impl Command {
         }
         Ok(holds)
     }
+}
+
+fn write(folder: &Path, opened: &opening::Opened) -> Result<Holds, CommandFault> {
+    let fault = |e| CommandFault::File(folder.into(), e);
+    fs::create_dir_all(folder).map_err(fault)?;
+    let receipt = serde_json::to_string(&opened.receipt).unwrap_or_default();
+    fs::write(folder.join("receipt.json"), receipt).map_err(fault)?;
+    fs::write(folder.join("message"), &opened.bytes).map_err(fault)?;
+    println!("{0}/receipt.json opens {0}/message: onechannel receipt verify, with --message", folder.display());
+    Ok(true)
 }
 
 /// What is said of a file that is something else, such as a whole answer.

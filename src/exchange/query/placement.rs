@@ -12,7 +12,10 @@ use crate::{
     exchange::known::Known,
     message::problem::{Fault, ProblemKind},
     schema::catalogue::Class,
-    store::query::{self, PlacementRow, Step},
+    store::{
+        erasures,
+        query::{self, PlacementRow, Step},
+    },
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -23,7 +26,7 @@ impl Inquiry<'_> {
     /// instant, by the home party and by the partner.
     ///
     /// # Errors
-    /// `not-found`; `service-unavailable`.
+    /// `not-found`; `erased`; `service-unavailable`.
     pub async fn placement(&self, id: &str, as_known_at: Option<OffsetDateTime>) -> Outcome<Value> {
         let row = self.find(id).await?;
         let now = self.gateway.now();
@@ -101,6 +104,9 @@ impl Inquiry<'_> {
             Err(_) => Ok(None),
         };
         let id = found.map_err(|fault| self.away(&fault))?.ok_or_else(not_found)?;
+        if erasures::is_erased(pool, id).await.map_err(|fault| self.away(&fault))? {
+            return Err(Box::new(self.gateway.problem(ProblemKind::Erased)));
+        }
         let filter = Filter { ids: Some(vec![id]), ..Filter::default() };
         let rows = query::list(pool, home, &filter, &self.reading(), 1).await.map_err(|fault| self.away(&fault))?;
         rows.into_iter().next().ok_or_else(not_found)

@@ -4,10 +4,7 @@
 use super::Journal;
 use crate::{
     domain::clock::uuid_v7,
-    ledger::{
-        entry::{Entry, EntryKind},
-        receipt::Receipt,
-    },
+    ledger::entry::{Entry, EntryKind},
     store::{
         StoreFault, ledger,
         vault_keys::{self, KeyOwner},
@@ -15,7 +12,6 @@ use crate::{
     vault::{Place, commitment},
 };
 use std::collections::BTreeMap;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// How a delivery ended.
@@ -223,42 +219,6 @@ impl Journal {
         .await?;
         transaction.commit().await?;
         Ok(rows.len())
-    }
-
-    /// Appends an officer's act to the domestic log; gives its receipt, which opens on the statement.
-    ///
-    /// # Errors
-    /// [`StoreFault`].
-    pub async fn log_act(&self, outcome: &str, statement: &[u8], policy: [u8; 32]) -> Result<Box<Receipt>, StoreFault> {
-        let now: OffsetDateTime = self.clock.now();
-        let id = uuid_v7(&*self.clock, &*self.random);
-        let owner = KeyOwner::new(vec![id], "officer-act");
-        let keys = vault_keys::ensure(
-            &self.vault,
-            &self.kek,
-            std::slice::from_ref(&owner),
-            |_| true,
-            &*self.clock,
-            &*self.random,
-        )
-        .await?;
-        let opening = keys[&owner].opening(id);
-        let entry = Entry {
-            kind: EntryKind::Officer,
-            time: now,
-            id,
-            outcome: outcome.to_owned(),
-            policy,
-            assurance: "domestic".to_owned(),
-            commitment: commitment(&opening, statement),
-        };
-        let log = self.log(super::DOMESTIC);
-        let mut transaction = self.writing.begin().await?;
-        let appended = ledger::append(&mut transaction, &log, &[entry.encode()], self.signer(&log)?, now).await?;
-        transaction.commit().await?;
-        let path = appended.commit.inclusion(appended.first).unwrap_or_default();
-        let at = (appended.first, path.as_slice());
-        Ok(Box::new(Receipt::new(id, super::DOMESTIC, &entry, at, &appended.note, Some(opening))))
     }
 
     /// The signer of a log.

@@ -265,6 +265,7 @@ async fn insert_messages(
             Row {
                 intent,
                 subject: sealing.subjects.of(intent.id),
+                beside: sealing.subjects.beside(intent.id).or(intent.stands_beside),
                 dossier: sealing
                     .subjects
                     .dossier_of(intent)
@@ -286,7 +287,7 @@ async fn insert_messages(
     let ids: Vec<Uuid> = rows.iter().map(|row| row.intent.id).collect();
     let asserted: Vec<OffsetDateTime> = rows.iter().map(|row| row.intent.asserted_at).collect();
     let revisions: Vec<Option<i64>> = rows.iter().map(|row| row.intent.revision).collect();
-    let about: Vec<Option<Uuid>> = rows.iter().map(|row| row.subject).collect();
+    let about: Vec<Option<Uuid>> = rows.iter().map(|row| row.subject.or(row.beside)).collect();
     let effects: Vec<Vec<u8>> = rows.iter().map(|row| effects::pack(&row.intent.effects)).collect();
     let problems: Vec<Option<String>> = rows.iter().map(|row| row.problem.clone()).collect();
     let key_ids: Vec<Uuid> = rows.iter().map(|row| row.key).collect();
@@ -294,9 +295,11 @@ async fn insert_messages(
     let logs: Vec<String> = rows.iter().map(|row| journal.log(&row.intent.corridor)).collect();
     let found: Vec<(Uuid, Uuid, String)> = rows
         .iter()
-        // One that leads to nobody yet stands under its own id: nobody finds it by these until it has moved to somebody.
+        // One that leads to nobody yet, and one that was refused, stands under its own id: nobody finds it by these until it has
+        // moved to somebody, but erasing the person does.
         .filter_map(|row| {
-            Some((row.intent.id, row.subject.or(row.dossier.map(|_| row.intent.id))?, join(&row.intent.terms)))
+            let alone = row.dossier.is_some() || row.outcome == Outcome::Refused;
+            Some((row.intent.id, row.subject.or(alone.then_some(row.intent.id))?, join(&row.intent.terms)))
         })
         .filter(|(.., terms)| !terms.is_empty())
         .collect();
@@ -359,6 +362,7 @@ async fn insert_messages(
 struct Row<'a> {
     intent: &'a Intent,
     subject: Option<Uuid>,
+    beside: Option<Uuid>,
     dossier: Option<Uuid>,
     outcome: Outcome,
     problem: Option<String>,
@@ -492,7 +496,7 @@ async fn answers(
 /// The answer that the first request got, rebuilt from what it stored. After erasure it carries no opening.
 pub(super) async fn repeat(journal: &Journal, id: Uuid) -> Result<Answer, StoreFault> {
     let row = sqlx::query!(
-        r#"select m.corridor, m.outcome, m.problem, m.key_id, m.log, m.leaf, p.id as "pairwise?"
+        r#"select m.corridor, m.outcome, m.problem, m.key_id, m.opening, m.log, m.leaf, p.id as "pairwise?"
            from messages m
            left join subjects s on s.id = m.subject
            left join pairwise_ids p on p.subject = coalesce(s.merged_into, s.id) and p.party = m.party
@@ -505,7 +509,14 @@ pub(super) async fn repeat(journal: &Journal, id: Uuid) -> Result<Answer, StoreF
     let proven = ledger::prove(&journal.channel, &row.log, row.leaf as u64).await?.ok_or_else(|| bad("leaf"))?;
     let entry = Entry::decode(&proven.entry).map_err(|_| bad("leaf"))?;
     let key = vault_keys::find(&journal.vault, &journal.kek, &[row.key_id]).await?;
-    let opening = key.get(&row.key_id).map(|key| key.opening(entry.id));
+    let opening = key.get(&row.key_id).map(|key| match &row.opening {
+        None => Ok(key.opening(entry.id)),
+        Some(kept) => {
+            let place = Place { column: "messages.opening", row: id, key: row.key_id };
+            key.open(place, kept).ok().and_then(|opening| opening.try_into().ok()).ok_or_else(|| bad("opening"))
+        }
+    });
+    let opening = opening.transpose()?;
     let at = (row.leaf as u64, proven.path.as_slice());
     Ok(Answer::Stored {
         receipt: Box::new(Receipt::new(id, &row.corridor, &entry, at, &proven.note, opening)),

@@ -159,6 +159,7 @@ pub(crate) fn intent(party: &str, id: &str, bytes: &[u8]) -> Intent {
         token: None,
         safety: false,
         decision: None,
+        stands_beside: None,
     }
 }
 

@@ -1,15 +1,16 @@
 //! Reading and locking the dossiers that a batch may touch.
 
-use super::{Dossier, Filed, Mentions, Subject, Subjects, WORKER, corrected, targets};
+use super::{Dossier, Filed, Subject, Subjects, WORKER, corrected, targets};
 use crate::{
     domain::{deadlines::Mention, facts::Assertion},
     store::{
         StoreFault, effects,
-        journal::{Intent, SubjectKind},
+        journal::{Intent, Journal, SubjectKind},
     },
 };
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 impl Subjects {
@@ -29,16 +30,10 @@ impl Subjects {
         let by_token = sqlx::query!("select token, dossier from link_keys where token = any($1)", &tokens)
             .fetch_all(&mut *connection);
         let by_token = by_token.await?.into_iter().filter_map(|row| Some((row.token.try_into().ok()?, row.dossier)));
-        let mut found = Self {
-            by_id: BTreeMap::new(),
-            by_token: by_token.collect(),
-            by_tag: HashMap::new(),
-            by_pairwise: if ids.is_empty() { HashMap::new() } else { pairwise(connection, &parties, &ids).await? },
-            new_tokens: Vec::new(),
-            mentions: Mentions::new(),
-            new_mentions: Mentions::new(),
-            placed: HashMap::new(),
-        };
+        let mut found = Self { by_token: by_token.collect(), ..Self::default() };
+        if !ids.is_empty() {
+            found.read_pairwise(connection, &parties, &ids).await?;
+        }
         let wanted: Vec<Vec<u8>> = intents
             .iter()
             .flat_map(|intent| targets(intent).chain(corrected(intent)))
@@ -53,9 +48,30 @@ impl Subjects {
                 found.by_tag.extend(row.tag.try_into().ok().map(|tag| (tag, row.dossier)));
             }
         }
-        found.lock(connection).await?;
+        let by_pairwise = found.by_pairwise.values().map(|(dossier, ..)| dossier);
+        let wanted = found.by_token.values().chain(found.by_tag.values()).chain(by_pairwise).copied().collect();
+        found.lock(connection, wanted).await?;
         found.read_mentions(connection, intents).await?;
         Ok(found)
+    }
+
+    /// Folds what is left of some dossiers anew after messages were taken out of them. `parties` get ids for subjects that open by it.
+    pub(in super::super) async fn refold(
+        journal: &Journal,
+        connection: &mut PgConnection,
+        dossiers: &[Uuid],
+        parties: &[String],
+        now: OffsetDateTime,
+    ) -> Result<(), StoreFault> {
+        let mut found = Self::default();
+        found.lock(connection, dossiers.iter().copied().collect()).await?;
+        found.read_mentions(connection, &[]).await?;
+        for dossier in found.by_id.values_mut() {
+            (dossier.is_touched, dossier.is_changed) = (true, true);
+            dossier.parties = parties.to_vec();
+        }
+        found.settle(journal, now);
+        found.write(connection, now).await
     }
 
     /// Reads what was mentioned of the subjects of this batch. Placements are mentioned by nothing.
@@ -85,10 +101,7 @@ impl Subjects {
 
     /// Locks every dossier found, those they were merged into and all that were merged into these, in the order of their ids;
     /// reads what is in them.
-    async fn lock(&mut self, connection: &mut PgConnection) -> Result<(), StoreFault> {
-        let by_pairwise = self.by_pairwise.values().map(|(dossier, ..)| dossier);
-        let mut wanted: BTreeSet<Uuid> =
-            self.by_token.values().chain(self.by_tag.values()).chain(by_pairwise).copied().collect();
+    async fn lock(&mut self, connection: &mut PgConnection, mut wanted: BTreeSet<Uuid>) -> Result<(), StoreFault> {
         // What was merged into one of them while this waited for its lock is seen by the next look only.
         while !wanted.is_empty() {
             let locked = self.by_id.len();
@@ -117,7 +130,7 @@ impl Subjects {
                     filed: Vec::new(),
                     subjects: Vec::new(),
                     mentions: Vec::new(),
-                    is_mentioned: false,
+                    is_changed: false,
                 };
                 self.by_id.insert(row.id, dossier);
             }
@@ -218,27 +231,30 @@ impl Subjects {
         }
         Ok(())
     }
-}
 
-/// What parties know by these ids.
-async fn pairwise(
-    connection: &mut PgConnection,
-    parties: &[String],
-    ids: &[String],
-) -> Result<HashMap<(String, String), (Uuid, [u8; 16], bool)>, StoreFault> {
-    let rows = sqlx::query!(
-        r#"select p.party, p.id, s.dossier as "dossier!", s.anchor as "anchor!", s.kind
-           from pairwise_ids p
-           join unnest($1::text[], $2::text[]) as wanted (party, id) on p.party = wanted.party and p.id = wanted.id
-           join subjects s on s.id = p.subject"#,
-        parties,
-        ids
-    )
-    .fetch_all(connection)
-    .await?;
-    let known = |anchor: Vec<u8>| <[u8; 16]>::try_from(anchor).ok();
-    let found = rows
-        .into_iter()
-        .filter_map(|row| Some(((row.party, row.id), (row.dossier, known(row.anchor)?, row.kind == WORKER))));
-    Ok(found.collect())
+    /// What parties know by these ids.
+    async fn read_pairwise(
+        &mut self,
+        connection: &mut PgConnection,
+        parties: &[String],
+        ids: &[String],
+    ) -> Result<(), StoreFault> {
+        let rows = sqlx::query!(
+            r#"select p.party, p.id, p.subject, s.dossier, s.anchor, s.kind, s.erased_at is not null as "erased!"
+               from pairwise_ids p
+               join unnest($1::text[], $2::text[]) as wanted (party, id) on p.party = wanted.party and p.id = wanted.id
+               join subjects s on s.id = p.subject"#,
+            parties,
+            ids
+        );
+        for row in rows.fetch_all(connection).await? {
+            let known = row.anchor.and_then(|anchor| Some((row.dossier?, anchor.try_into().ok()?, row.kind == WORKER)));
+            if row.erased {
+                self.erased.insert((row.party, row.id), row.subject);
+            } else if let Some(known) = known {
+                self.by_pairwise.insert((row.party, row.id), known);
+            }
+        }
+        Ok(())
+    }
 }

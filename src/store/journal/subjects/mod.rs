@@ -77,25 +77,30 @@ struct Dossier {
     subjects: Vec<Subject>,
     /// What is said of it in messages that are filed elsewhere.
     mentions: Vec<Mention>,
-    /// Whether that changed: its clocks may have stopped.
-    is_mentioned: bool,
+    /// Whether that changed, or what was said in it: its clocks may have stopped.
+    is_changed: bool,
 }
 
 /// The last that each authority said of what a token names: one row for each kind of fact.
 type Mentions = BTreeMap<([u8; 16], FactKind, String), Mention>;
 
 /// The dossiers that a batch may touch, locked, with their messages and subjects.
+#[derive(Default)]
 pub(super) struct Subjects {
     by_id: BTreeMap<Uuid, Dossier>,
     by_token: HashMap<[u8; 16], Uuid>,
     by_tag: HashMap<[u8; 16], Uuid>,
     /// What a party's id stands for: its dossier, the message that stands for its subject, and whether that is a worker.
     by_pairwise: HashMap<(String, String), (Uuid, [u8; 16], bool)>,
+    /// Ids of people who were erased: nothing is filed with them any more.
+    erased: HashMap<(String, String), Uuid>,
     new_tokens: Vec<([u8; 16], Uuid)>,
     mentions: Mentions,
     new_mentions: Mentions,
     /// Where each message of this batch ended.
     placed: HashMap<Uuid, Uuid>,
+    /// What answers an erasure, and whom it is about.
+    beside: HashMap<Uuid, Uuid>,
 }
 
 impl Subjects {
@@ -107,6 +112,11 @@ impl Subjects {
     /// The subject of a message of this batch.
     pub(super) fn of(&self, message: Uuid) -> Option<Uuid> {
         self.placed.get(&message).copied()
+    }
+
+    /// A subject of which a message of this batch tells without being filed there.
+    pub(super) fn beside(&self, message: Uuid) -> Option<Uuid> {
+        self.beside.get(&message).copied()
     }
 
     /// The dossier of a message of this batch.
@@ -170,10 +180,15 @@ impl Subjects {
                         named.push(Link { token: *anchor, reach });
                     }
                 }
-                // An id that this party was never given: a safety message waits for a person, by what else it names; anything
-                // else is refused.
+                // An id that this party was never given, or of somebody who was erased: a safety message waits for a person, by
+                // what else it names; anything else is refused, but for the answer that she was erased there too.
                 _ => {
-                    problem = Some(unknown_id(reach));
+                    let erased = self.erased.get(&(intent.party.clone(), id.clone())).copied();
+                    if let Some(erased) = erased.filter(|_| answers_an_erasure(intent)) {
+                        self.beside.insert(intent.id, erased);
+                        return Plan::Store { outcome, problem };
+                    }
+                    problem = Some(no_such_id(reach, erased.is_some()));
                     outcome = if intent.safety { Outcome::Held } else { Outcome::Refused };
                     if outcome == Outcome::Refused {
                         return Plan::Store { outcome, problem };
@@ -240,7 +255,7 @@ impl Subjects {
                     self.new_mentions.insert(key, one);
                     let dossier = self.by_token.get(token).map(|id| self.canonical(*id));
                     if let Some(dossier) = dossier.and_then(|id| self.by_id.get_mut(&id)) {
-                        (dossier.is_touched, dossier.is_mentioned) = (true, true);
+                        (dossier.is_touched, dossier.is_changed) = (true, true);
                     }
                 }
             }
@@ -287,7 +302,7 @@ impl Subjects {
                 filed: Vec::new(),
                 subjects: Vec::new(),
                 mentions: Vec::new(),
-                is_mentioned: false,
+                is_changed: false,
             };
             self.by_id.insert(id, dossier);
             return id;
@@ -331,10 +346,16 @@ impl Subjects {
     }
 }
 
-/// The broken rule of an id that was never given.
-fn unknown_id(reach: Reach) -> String {
+/// The broken rule of an id that was never given, or of somebody who was erased.
+fn no_such_id(reach: Reach, erased: bool) -> String {
     let pointer = if reach == Reach::Worker { "/data/placement/worker" } else { "/data/placement/id" };
-    beside(None, &Fault::new(pointer, "unknown-id"))
+    beside(None, &Fault::new(pointer, if erased { "erased-id" } else { "unknown-id" }))
+}
+
+/// Whether it is about a request of hers: what was done about it is said after she was erased.
+fn answers_an_erasure(intent: &Intent) -> bool {
+    let about = |effect: &Effect| matches!(effect, Effect::Status { kind: FactKind::SubjectAnswer, .. });
+    intent.effects.iter().any(about)
 }
 
 /// A broken rule beside those that are on record.
@@ -507,7 +528,7 @@ impl Dossier {
         // What is said elsewhere in the dossier may change it too: a withdrawal, another who claims the same passport.
         let axes = [state.stage.as_str(), state.stay.as_str(), state.welfare.as_str()];
         let exceptions: BTreeSet<String> = state.exceptions.iter().map(ToString::to_string).collect();
-        row.is_changed |= self.is_mentioned;
+        row.is_changed |= self.is_changed;
         row.is_changed |= row.axes != axes || row.exceptions != exceptions || row.members != members.len();
         row.state = Some(Arc::new(state));
         row.clocks = clocks;

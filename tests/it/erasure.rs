@@ -1,0 +1,784 @@
+//! Erasing a person: everything about her is unreadable in every column there is, nothing of others is lost, partners are told,
+//! backups do not bring her back, and every log goes on to verify.
+
+use crate::support::{
+    desk::Desk,
+    gateway::{TestGateway, event},
+};
+use http::{Method, StatusCode};
+use onechannel::{
+    app::gateway,
+    exchange::{
+        Gateway,
+        erase::{self, EraseFault, Erased, List, Progress},
+        opening::{self, OpeningFault},
+    },
+    sandbox::system::System,
+    store::{erasures, vault_keys},
+    vault::Place,
+};
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection, PgPool};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::{Command, Stdio},
+    sync::Arc,
+};
+use uuid::Uuid;
+
+/// What nothing may tell of her afterwards.
+const HERS: [&str; 4] = ["E7654321", "3201016902960001", "DEWI AYU", "+628120000001"];
+/// What is somebody else's and must stay.
+const HIS: &str = "BUDI SANTOSO";
+
+fn officers() -> [String; 2] {
+    ["a.sari".to_owned(), "b.putra".to_owned()]
+}
+
+fn use_cases(gateway: &TestGateway) -> Arc<Gateway> {
+    gateway.running.as_ref().unwrap().gateway.clone()
+}
+
+/// Her registration.
+fn nominated() -> Value {
+    event("placement.nominated.v1", "KP2MI", |_| ())
+}
+
+/// Somebody else's, with a passport of his own or of hers.
+fn of_another(passport: &str) -> Value {
+    event("placement.nominated.v1", "KP2MI", |e| {
+        e["data"]["placement"] = json!({"reference": "OCS-00018"});
+        e["data"]["travelDocument"]["number"] = passport.into();
+        e["data"]["worker"]["name"]["full"] = HIS.into();
+        e["data"]["worker"]["nik"] = "3201014107950002".into();
+        e["data"]["worker"]["birthDate"]["value"] = "1995-07-01".into();
+        e["data"]["worker"].as_object_mut().unwrap().remove("phone");
+    })
+}
+
+/// An arrival by a reference of the border's own and a passport.
+fn arrived(id: &str, passport: &str) -> Value {
+    event("movement.arrived.v1", "P-IMM", |e| {
+        e["id"] = id.into();
+        e["data"]["placement"] = json!({"reference": id});
+        e["data"]["travelDocument"]["number"] = passport.into();
+    })
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_onechannel")).args(arguments).output().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+async fn sent(system: &System, event: &Value) -> Value {
+    let body = event.to_string().into_bytes();
+    let reply = system.call_until_stored("/v1/messages", "application/cloudevents+json", body).await.unwrap();
+    assert!(reply.status.is_success(), "{}", reply.body);
+    reply.body
+}
+
+async fn count(pool: &PgPool, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
+}
+
+/// Every sealed value that a key of the vault still opens.
+async fn readable(gateway: &Gateway) -> Vec<String> {
+    let (channel, vault) = (&gateway.journal.channel, &gateway.journal.vault);
+    let columns = [
+        ("messages.sealed", "select id, key_id, sealed from messages"),
+        ("messages.canonical", "select id, key_id, canonical from messages where canonical is not null"),
+        ("deliveries.answer", "select message, key_id, answer from deliveries where answer is not null"),
+        ("requests.sealed", "select id, key_id, sealed from requests"),
+    ];
+    let mut readable = Vec::new();
+    for (column, sql) in columns {
+        let rows: Vec<(Uuid, Uuid, Vec<u8>)> = sqlx::query_as(sql).fetch_all(channel).await.unwrap();
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.1).collect();
+        let keys = vault_keys::find(vault, &gateway.journal.kek, &ids).await.unwrap();
+        for (row, key, sealed) in rows {
+            let plain = keys.get(&key).and_then(|one| one.open(Place { column, row, key }, &sealed).ok());
+            readable.extend(plain.map(|plain| format!("{column} {}", String::from_utf8_lossy(&plain))));
+        }
+    }
+    readable
+}
+
+/// What of her can still be read in the sealed columns.
+async fn still_read(gateway: &Gateway) -> Vec<String> {
+    let all = readable(gateway).await;
+    all.into_iter().filter(|text| HERS.iter().any(|hers| text.contains(hers))).collect()
+}
+
+/// Every column of a type, as `table.column`.
+async fn columns(pool: &PgPool, types: &[&str]) -> BTreeSet<String> {
+    let types: Vec<String> = types.iter().map(|one| (*one).to_owned()).collect();
+    let sql = "select table_name || '.' || column_name from information_schema.columns
+               where table_schema = 'public' and udt_name = any($1) and table_name <> '_sqlx_migrations'";
+    sqlx::query_scalar(sql).bind(types).fetch_all(pool).await.unwrap().into_iter().collect()
+}
+
+#[tokio::test]
+async fn everything_about_an_erased_person_is_unreadable_and_nothing_of_others_is_lost() {
+    let mut gateway = TestGateway::start().await;
+    let (kp2mi, my, mission) =
+        (gateway.system("kp2mi-system"), gateway.system("my-gateway"), gateway.system("mission-system"));
+    // Three words about a passport are kept together before anybody is known by it. Then she is registered with it, and somebody
+    // else claims it too: from then on they may be about either, but they lie under her key.
+    for id in ["a-1", "a-2"] {
+        sent(&my, &arrived(id, "E7654321")).await;
+    }
+    let hers = sent(&kp2mi, &nominated()).await;
+    let his = sent(&kp2mi, &of_another("E7654321")).await;
+    // What is about her alone: told by her id, in the partner's own format, refused, in a case, told and acknowledged. And somebody
+    // else's, of whom nothing is known yet.
+    let page = my.call(Method::GET, "/v1/messages?after=0", "", vec![]).await.unwrap();
+    let of_her = |one: &&Value| one["event"]["data"]["worker"]["name"]["full"] == "DEWI AYU RATNASARI";
+    let told = page.body["messages"].as_array().unwrap().iter().find(of_her).unwrap();
+    let her_id = told["event"]["data"]["placement"]["id"].clone();
+    let wire = json!({"idMesej": "W-1", "masaHantar": "01/01/2027 03:00:00", "agensi": "JTK", "idPenempatan": her_id,
+        "noPasport": "E7654321", "noPermohonan": "P-1", "jenisPermohonan": "AKSES", "masaTerima": "01/01/2027 03:00:00"});
+    let path = "/v1/inbox/permohonan-data";
+    let wire = my.call(Method::POST, path, "application/json", wire.to_string().into_bytes()).await.unwrap();
+    assert_eq!(wire.status, StatusCode::CREATED, "{}", wire.body);
+    let home_id = &hers["placement"]["id"];
+    for (system, type_name, authority, id) in
+        [(&my, "permit.issued.v1", "P-IMM", &her_id), (&mission, "dispute.filed.v1", "MISSION", home_id)]
+    {
+        let by_id = event(type_name, authority, |e| {
+            e["data"]["placement"] = json!({"id": id});
+            e["data"].as_object_mut().unwrap().remove("travelDocument");
+        });
+        sent(system, &by_id).await;
+    }
+    let stranger = event("death.reported.v1", "P-POL", |e| {
+        e["data"]["placement"] = json!({"reference": "nobody's"});
+        e["data"]["travelDocument"] = json!({"number": "E7654399", "issuer": "IDN"});
+        e["data"]["death"]["remark"] = json!("x");
+    });
+    assert_eq!(sent(&my, &stranger).await["outcome"], "held");
+    let refused = event("placement.nominated.v1", "KP2MI", |e| e["data"]["unheard-of"] = json!("x"));
+    let refused = kp2mi.send(&refused).await.unwrap();
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
+    let page = mission.call(Method::GET, "/v1/messages", "", vec![]).await.unwrap();
+    let cursor = page.body["messages"].as_array().unwrap().last().unwrap()["cursor"].clone();
+    let ack = json!({"cursor": cursor}).to_string().into_bytes();
+    let acked = mission.call(Method::POST, "/v1/messages/ack", "application/json", ack).await.unwrap();
+    assert!(acked.body["delivered"].as_i64() > Some(0), "{}", acked.body);
+
+    let use_cases = use_cases(&gateway);
+    let channel = &gateway.databases.owner;
+    for sql in ["select count(*) from cases", "select count(*) from clocks"] {
+        assert!(count(channel, sql).await > 0, "{sql}");
+    }
+    let before = readable(&use_cases).await;
+    for (what, tells) in [
+        ("messages.sealed", HERS[0]),
+        ("messages.sealed", HERS[1]),
+        ("messages.canonical", HERS[0]),
+        ("messages.sealed", HIS),
+    ] {
+        assert!(before.iter().any(|text| text.starts_with(what) && text.contains(tells)), "{what} {tells}");
+    }
+    let unfit = refused.body["receipt"]["message"].as_str().unwrap();
+    assert_eq!(
+        count(
+            channel,
+            "select count(*) from search_terms s join messages m on m.id = s.message where m.outcome = 'refused'"
+        )
+        .await,
+        1
+    );
+
+    let id = hers["placement"]["id"].as_str().unwrap();
+    let done = erase::erase(&use_cases, id, officers(), "request 17").await.unwrap();
+    assert!(matches!(done, Erased::Done(keys) if keys > 0), "{done:?}");
+
+    let resealed = erasures::all(channel).await.unwrap()[0].resealed;
+    assert!(resealed > 0, "words that may be about either lay under her key");
+    let after = readable(&use_cases).await;
+    assert!(after.iter().any(|text| text.contains(HIS)), "his registration");
+    // What names only the passport that both claim may be his: it stays. Everything else that told of her is gone.
+    let left = still_read(&use_cases).await;
+    assert!(
+        left.iter().all(|text| text.contains("\"a-1\"") || text.contains("\"a-2\"") || text.contains(HIS)),
+        "{left:#?}"
+    );
+    assert_eq!(left.iter().filter(|text| text.contains("\"a-")).count(), 2, "nothing of others was lost");
+    assert!(HERS[1..].iter().all(|hers| !after.iter().any(|text| text.contains(hers))));
+    assert!(after.iter().any(|text| text.contains("E7654399")), "a stranger's held death");
+    let status: bool = sqlx::query_scalar("select erased from messages where id = $1::uuid")
+        .bind(unfit)
+        .fetch_one(channel)
+        .await
+        .unwrap();
+    assert!(status, "what was refused and names her went too");
+
+    // Whoever adds a column of bytes or of terms says here what erasing does to it.
+    let emptied: BTreeMap<&str, &str> = BTreeMap::from([
+        ("messages.sealed", "select count(*) from messages where erased and sealed <> ''"),
+        ("messages.canonical", "select count(*) from messages where erased and canonical is not null"),
+        ("messages.opening", "select count(*) from messages where erased and opening is not null"),
+        ("messages.effects", "select count(*) from messages where erased and effects <> ''"),
+        ("messages.links", "select count(*) from messages where erased and links <> ''"),
+        (
+            "deliveries.answer",
+            "select count(*) from deliveries d join messages m on m.id = d.message where m.erased and d.answer is not null",
+        ),
+        (
+            "deliveries.opening",
+            "select count(*) from deliveries d join messages m on m.id = d.message where m.erased and d.opening is not null",
+        ),
+        (
+            "search_terms.terms",
+            "select count(*) from search_terms s join messages m on m.id = s.message where m.erased",
+        ),
+        ("link_keys.token", "select count(*) from link_keys k join messages m on m.tag = k.token where m.erased"),
+        (
+            "clocks.case_tag",
+            "select count(*) from clocks c join subjects s on s.id = c.subject where s.erased_at is not null",
+        ),
+        ("cases.tag", "select count(*) from cases c join subjects s on s.id = c.subject where s.erased_at is not null"),
+        ("subjects.anchor", "select count(*) from subjects where erased_at is not null and anchor is not null"),
+        ("requests.sealed", "select count(*) from requests"),
+    ]);
+    let nobodys = [
+        // By which a repeat is known again, and nothing else.
+        "messages.tag",
+        "messages.body_tag",
+        // Certificates, digests of policies, the ledger; what is said of a crisis.
+        "certificates.thumbprint",
+        "certificates.chain",
+        "policies.digest",
+        "acts.policy",
+        "heads.root",
+        "heads.frontier",
+        "commits.root",
+        "commits.frontier_before",
+        "tiles.root",
+        "tiles.hashes",
+        "witnessed.root",
+        "witnessed.opening",
+        "mentions.token",
+    ];
+    let known: BTreeSet<String> = emptied.keys().copied().chain(nobodys).map(str::to_owned).collect();
+    assert_eq!(columns(channel, &["bytea", "_int8", "_bytea"]).await, known);
+    for (column, sql) in &emptied {
+        let left: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(*sql)).fetch_one(channel).await.unwrap();
+        assert_eq!(left, 0, "{column}");
+    }
+    // No text of any table, here or in the vault, ever told of her.
+    let vault = onechannel::store::pool(&gateway.databases.vault_url, 1).unwrap();
+    for pool in [channel, &vault] {
+        for column in columns(pool, &["text", "_text", "varchar", "jsonb"]).await {
+            let (table, name) = column.split_once('.').unwrap();
+            let sql = format!("select count(*) from \"{table}\" where \"{name}\"::text ~ $1");
+            let pattern = "E7654321|3201016902960001|DEWI|628120000001";
+            let hits: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(pattern).fetch_one(pool).await.unwrap();
+            assert_eq!(hits, 0, "{column}");
+        }
+    }
+    // He is whole, and what is left is folded anew.
+    let desk = Desk::of(&gateway, &["MISSION"]);
+    let path = format!("/api/v1/placements/{}", his["placement"]["id"].as_str().unwrap());
+    let (status, whole) = desk.get(&path, "PROTECTION_CASE").await;
+    assert_eq!((status, &whole["fields"]["/worker/name/full"]["value"]), (StatusCode::OK, &json!(HIS)), "{whole}");
+    assert!(
+        !whole["exceptions"].to_string().contains("SAME_PASSPORT"),
+        "nobody else claims his passport any more: {whole}"
+    );
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn what_was_sealed_anew_opens_its_entry_as_before() {
+    let mut gateway = TestGateway::start().await;
+    let (kp2mi, my) = (gateway.system("kp2mi-system"), gateway.system("my-gateway"));
+    let word = arrived("a-1", "E7654321");
+    let first = sent(&my, &word).await;
+    let hers = sent(&kp2mi, &nominated()).await;
+    sent(&kp2mi, &of_another("E7654321")).await;
+    let use_cases = use_cases(&gateway);
+    erase::erase(&use_cases, hers["placement"]["id"].as_str().unwrap(), officers(), "request 17").await.unwrap();
+    assert_eq!(erasures::all(&gateway.databases.owner).await.unwrap()[0].resealed, 1);
+    let again = my.send(&word).await.unwrap();
+    assert_eq!((again.status, &again.body["receipt"]), (StatusCode::OK, &first["receipt"]), "opening and all");
+    let opened = opening::open(&use_cases, first["message"].as_str().unwrap().parse().unwrap(), "c.dewi", "case 4")
+        .await
+        .unwrap();
+    assert_eq!(opened.bytes, word.to_string().into_bytes());
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_for_what_was_erased_is_told_so() {
+    let mut gateway = TestGateway::start().await;
+    let (kp2mi, my) = (gateway.system("kp2mi-system"), gateway.system("my-gateway"));
+    let registration = nominated();
+    let first = kp2mi.send(&registration).await.unwrap();
+    let arrival = sent(&my, &event("movement.arrived.v1", "P-IMM", |_| ())).await;
+    let held = event("death.reported.v1", "P-POL", |e| {
+        e["data"]["travelDocument"] = json!({"number": "E7654321", "issuer": "IDN"});
+        e["data"]["placement"] = json!({"reference": "elsewhere"});
+        e["data"]["death"]["remark"] = json!("x");
+    });
+    let held = sent(&my, &held).await;
+    assert_eq!(held["outcome"], "held");
+    let (home_id, my_id) =
+        (first.body["placement"]["id"].as_str().unwrap(), arrival["placement"]["id"].as_str().unwrap());
+    let desk = Desk::of(&gateway, &["MISSION"]);
+    let whole = desk.placement("E7654321").await;
+    let use_cases = use_cases(&gateway);
+    let alone = erase::erase(&use_cases, home_id, ["a.sari".to_owned(), "A.Sari ".to_owned()], "x").await;
+    assert!(matches!(alone, Err(EraseFault::TwoOfficers)));
+    assert!(matches!(erase::erase(&use_cases, home_id, officers(), " ").await, Err(EraseFault::NoBasis)));
+    assert!(matches!(erase::erase(&use_cases, "nobody", officers(), "x").await, Err(EraseFault::NotFound)));
+    erase::erase(&use_cases, home_id, officers(), "request 17").await.unwrap();
+    assert!(matches!(erase::erase(&use_cases, home_id, officers(), "x").await, Err(EraseFault::Before)));
+    assert!(matches!(erase::hold(&use_cases, home_id, "c.dewi", "x").await, Err(EraseFault::Before)));
+
+    let ask = async |system: &System, path: String| system.call(Method::GET, &path, "", vec![]).await.unwrap();
+    let gone = |status: StatusCode, body: &Value| {
+        assert_eq!((status.as_u16(), &body["type"]), (410, &json!("urn:onechannel:problem:erased")), "{body}");
+    };
+    for path in ["", "/timeline"] {
+        let reply = ask(&my, format!("/v1/placements/{my_id}{path}")).await;
+        gone(reply.status, &reply.body);
+        let (status, body) = desk.get(&format!("/api/v1/placements/{home_id}{path}"), "PROTECTION_CASE").await;
+        gone(status, &body);
+        let own = whole["id"].as_str().unwrap();
+        let (status, body) = desk.get(&format!("/api/v1/placements/{own}{path}?"), "PROTECTION_CASE").await;
+        gone(status, &body);
+    }
+    let message = arrival["message"].as_str().unwrap();
+    let reply = ask(&my, format!("/v1/messages/{message}")).await;
+    gone(reply.status, &reply.body);
+    // The receipt says nothing of her, and is its sender's: entry and proof are there, the opening is not.
+    let reply = ask(&my, format!("/v1/messages/{message}/receipt")).await;
+    assert_eq!((reply.status, &reply.body["entry"]), (StatusCode::OK, &arrival["receipt"]["entry"]));
+    assert!(reply.body.get("opening").is_none() && arrival["receipt"]["opening"].is_string());
+    let (status, body) = desk.decide(&held["message"], "ACCEPTED", "x").await;
+    gone(status, &body);
+    for system in [&my, &kp2mi] {
+        assert_eq!(ask(system, "/v1/placements".to_owned()).await.body["placements"], json!([]));
+    }
+    let (_, list) = desk.get("/api/v1/placements?corridor=my", "PROTECTION_CASE").await;
+    assert_eq!(list["placements"], json!([]));
+    let (_, list) = desk.search(json!({"passport": "E7654321"}), "PROTECTION_CASE").await;
+    assert_eq!(list["placements"], json!([]));
+    for path in ["/api/v1/held", "/api/v1/exceptions", "/api/v1/changes?after=0"] {
+        let (status, body) = desk.get(path, "PROTECTION_CASE").await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        assert!(!body.to_string().contains(whole["id"].as_str().unwrap()), "{path}: {body}");
+    }
+    for (system, types) in [(&my, vec!["subject.requested.v1"]), (&gateway.system("mission-system"), vec![])] {
+        let page = ask(system, "/v1/messages?after=0".to_owned()).await;
+        let events = page.body["messages"].as_array().unwrap().iter().map(|one| one["event"]["type"].as_str().unwrap());
+        assert_eq!(events.collect::<Vec<_>>(), types, "{}", page.body);
+    }
+    // Nothing that was on its way is sent again.
+    let config = gateway.stand.config.to_str().unwrap();
+    assert_eq!(run(&["deliveries", "--release", "my", "--config", config]).0, Some(0));
+    assert_eq!(count(&gateway.databases.owner, "select count(*) from deliveries d join messages m on m.id = d.message where m.erased and d.state in ('waiting', 'parked')").await, 0);
+    let repeat = kp2mi.send(&registration).await.unwrap();
+    assert_eq!((repeat.status, &repeat.body["receipt"]["entry"]), (StatusCode::OK, &first.body["receipt"]["entry"]));
+    assert!(repeat.body["receipt"].get("opening").is_none() && first.body["receipt"]["opening"].is_string());
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn what_comes_later_is_new_and_leads_to_nothing_that_was_erased() {
+    let mut gateway = TestGateway::start().await;
+    let (kp2mi, my) = (gateway.system("kp2mi-system"), gateway.system("my-gateway"));
+    let (registration, arrival) = (nominated(), event("movement.arrived.v1", "P-IMM", |_| ()));
+    let hers = sent(&kp2mi, &registration).await;
+    let first = sent(&my, &arrival).await;
+    let use_cases = use_cases(&gateway);
+    erase::erase(&use_cases, hers["placement"]["id"].as_str().unwrap(), officers(), "request 17").await.unwrap();
+    let messages = "select count(*) from messages";
+    let before = count(&gateway.databases.owner, messages).await;
+    let repeat = my.send(&arrival).await.unwrap();
+    assert_eq!((repeat.status, &repeat.body["receipt"]["entry"]), (StatusCode::OK, &first["receipt"]["entry"]));
+    let mut other = arrival.clone();
+    other["data"]["movement"]["port"] = "PEN".into();
+    assert_eq!(my.send(&other).await.unwrap().status, StatusCode::CONFLICT, "the same id with other content");
+    assert_eq!(count(&gateway.databases.owner, messages).await, before, "a repeat is not kept again");
+
+    let anew = sent(&my, &event("movement.arrived.v1", "P-IMM", |_| ())).await;
+    assert!(anew["placement"]["id"] != first["placement"]["id"], "{anew}");
+    let desk = Desk::of(&gateway, &["MISSION"]);
+    let known = desk.placement("E7654321").await;
+    assert_eq!((&known["stage"], &known["provisional"]), (&json!("ARRIVED"), &json!(true)));
+    assert!(known["fields"].get("/worker/name/full").is_none() && known["other_placements"] == json!([]), "{known}");
+    let again = sent(&kp2mi, &nominated()).await;
+    assert!(again["placement"]["id"] != hers["placement"]["id"]);
+    assert_eq!(desk.placement("E7654321").await["id"], known["id"], "what is new belongs together");
+
+    // By the id that stood for her nothing is said any more, but that she was erased there too.
+    let by_id = |type_name: &str, authority: &str| {
+        event(type_name, authority, |e| {
+            e["data"]["placement"] = json!({"id": first["placement"]["id"]});
+            e["data"].as_object_mut().unwrap().remove("travelDocument");
+        })
+    };
+    let refused = my.send(&by_id("permit.issued.v1", "P-IMM")).await.unwrap();
+    assert_eq!(
+        (refused.status, &refused.body["violations"][0]["rule"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("erased-id"))
+    );
+    let answer = sent(&my, &by_id("subject.answered.v1", "P-LAB")).await;
+    assert_eq!(answer["outcome"], "applied", "{answer}");
+    let death = sent(&my, &by_id("death.reported.v1", "P-POL")).await;
+    assert_eq!(death["outcome"], "held", "what is about a death waits for a person whatever its id");
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn partners_that_know_her_are_asked_to_erase_her_too_without_a_word_about_her() {
+    let mut gateway = TestGateway::start().await;
+    let (kp2mi, my) = (gateway.system("kp2mi-system"), gateway.system("my-gateway"));
+    let hers = sent(&kp2mi, &nominated()).await;
+    let arrival = sent(&my, &event("movement.arrived.v1", "P-IMM", |_| ())).await;
+    let use_cases = use_cases(&gateway);
+    erase::erase(&use_cases, hers["placement"]["id"].as_str().unwrap(), officers(), "request of DEWI AYU")
+        .await
+        .unwrap();
+    let page = my.call(Method::GET, "/v1/messages?after=0", "", vec![]).await.unwrap();
+    let told = &page.body["messages"][0]["event"];
+    assert_eq!((&told["type"], &told["authority"]), (&json!("subject.requested.v1"), &json!("KP2MI")));
+    assert_eq!(told["data"]["placement"]["id"], arrival["placement"]["id"], "by the id that it knows");
+    assert_eq!(told["data"]["subjectRequest"]["kind"], "ERASURE");
+    assert!(HERS.iter().all(|hers| !told.to_string().contains(hers)), "{told}");
+    for party in ["my", "sa", "tw"] {
+        let (_, record) = use_cases.formats[party].outbound("subject.requested.v1").unwrap();
+        let wire = record
+            .write(told)
+            .map_err(|faults| faults.iter().map(|f| format!("{} {}", f.pointer, f.rule)).collect::<Vec<_>>());
+        assert!(wire.is_ok(), "{party}: {wire:?}");
+    }
+    let acts: Vec<(String, String, Option<i64>)> =
+        sqlx::query_as("select corridor, outcome, leaf from acts order by corridor")
+            .fetch_all(&gateway.databases.owner)
+            .await
+            .unwrap();
+    let acts: Vec<(&str, &str, bool)> =
+        acts.iter().map(|(c, o, leaf)| (c.as_str(), o.as_str(), leaf.is_some())).collect();
+    assert_eq!(acts, [("domestic", "erased", true), ("my", "erased", true)]);
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn a_hold_forbids_erasing_until_an_officer_lifts_it_and_all_of_it_is_on_record() {
+    let mut gateway = TestGateway::start().await;
+    let hers = sent(&gateway.system("kp2mi-system"), &nominated()).await;
+    let id = hers["placement"]["id"].as_str().unwrap();
+    let config = gateway.stand.config.to_str().unwrap();
+    let status =
+        || -> Value { serde_json::from_str(&run(&["erase", "status", "--json", "--config", config]).1).unwrap() };
+    let held = |verb: &str, basis: &str| {
+        run(&["erase", verb, id, "--officer", "c.dewi", "--basis", basis, "--config", config])
+    };
+    let (code, said) = held("hold", "case 4/2026");
+    assert_eq!(code, Some(0), "{said}");
+    let erase = || {
+        run(&["erase", id, "--officer", "a.sari", "--officer", "b.putra", "--basis", "request 17", "--config", config])
+    };
+    let (code, said) = erase();
+    assert!(code == Some(1) && said.contains("a hold stands (case 4/2026)"), "{said}");
+    assert_eq!(status()["erasures"][0]["state"], "restricted");
+    assert_eq!(status()["holds"][0]["officer"], "c.dewi");
+    let whole = Desk::of(&gateway, &["MISSION"]).placement("E7654321").await;
+    assert_eq!(whole["fields"]["/travelDocument/number"]["value"], "E7654321", "nothing was destroyed");
+    assert_eq!(held("lift", "case 4/2026 closed").0, Some(0));
+    assert_eq!(held("lift", "case 4/2026 closed").0, Some(1), "none stands any more");
+    let (code, said) = erase();
+    assert_eq!(code, Some(0), "{said}");
+    let told = status();
+    assert_eq!((&told["erasures"][1]["state"], &told["holds"]), (&json!("destroyed"), &json!([])), "{told}");
+    assert_eq!(told["erasures"][1]["waits"]["epoch"], 1, "{told}");
+    let (code, said) = run(&["erase", id, "--officer", "a.sari", "--basis", "x", "--config", config]);
+    assert!(code == Some(2) && said.contains("two --officer"), "{said}");
+    let acts: Vec<String> =
+        sqlx::query_scalar("select outcome from acts where corridor = 'domestic' and leaf is not null order by at, id")
+            .fetch_all(&gateway.databases.owner)
+            .await
+            .unwrap();
+    assert_eq!(acts, ["hold-placed", "restricted", "hold-lifted", "erased"]);
+    gateway.stop_and_verify().await;
+}
+
+/// The name of the database at the end of an address.
+fn database(url: &str) -> &str {
+    url.split('?').next().unwrap().rsplit('/').next().unwrap()
+}
+
+/// A copy of a database as it is now, as a backup would have it; gives its address.
+async fn backup(url: &str, to: &str) -> String {
+    let name = database(url);
+    let mut admin = PgConnection::connect(&url.replace(name, "postgres")).await.unwrap();
+    sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1")
+        .bind(name)
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    let copy = format!("create database {to} template {name}");
+    sqlx::query(sqlx::AssertSqlSafe(copy)).execute(&mut admin).await.unwrap();
+    url.replace(name, to)
+}
+
+#[tokio::test]
+async fn a_restored_backup_does_not_bring_an_erased_person_back() {
+    let mut gateway = TestGateway::start().await;
+    let hers = sent(&gateway.system("kp2mi-system"), &nominated()).await;
+    sent(&gateway.system("my-gateway"), &event("movement.arrived.v1", "P-IMM", |_| ())).await;
+    let his = sent(&gateway.system("kp2mi-system"), &of_another("E7654322")).await;
+    let id = hers["placement"]["id"].as_str().unwrap().to_owned();
+    gateway.stop_and_verify().await;
+    let (channel, vault) = (gateway.databases.url.clone(), gateway.databases.vault_url.clone());
+    let names = [database(&channel), database(&vault)].map(|name| format!("{name}_kept"));
+    let kept = [backup(&channel, &names[0]).await, backup(&vault, &names[1]).await];
+    gateway.serve().await;
+    erase::erase(&use_cases(&gateway), &id, officers(), "request 17").await.unwrap();
+    gateway.running.take().unwrap().stop().await;
+
+    // Each database alone from the backup, then both; in the last case the vault's own list is gone with it.
+    for (n, (of_channel, of_vault)) in [(true, false), (false, true), (true, true)].into_iter().enumerate() {
+        let copy = async |restored: bool, kept: &str, now: &str, name: String| {
+            backup(if restored { kept } else { now }, &name).await
+        };
+        let channel = copy(of_channel, &kept[0], &channel, format!("{}_{n}", names[0])).await;
+        let vault = copy(of_vault, &kept[1], &vault, format!("{}_{n}", names[1])).await;
+        let as_app = |url: &str| format!("{url}?options[role]=onechannel_app");
+        (gateway.config.database.channel, gateway.config.database.vault) = (as_app(&channel), as_app(&vault));
+        let owner = onechannel::store::pool(&channel, 1).unwrap();
+        gateway.databases.owner = owner.clone();
+        let assembled = gateway::assemble(&gateway.config).await.unwrap();
+        assert_eq!(!still_read(&assembled).await.is_empty(), of_channel && of_vault, "the backup brings her back");
+        let named = !erase::faults_of_list(&assembled).await.unwrap().is_empty();
+        assert_eq!(named, of_channel, "check says so");
+        drop(assembled);
+        gateway.serve().await;
+        let use_cases = use_cases(&gateway);
+        assert_eq!(still_read(&use_cases).await, Vec::<String>::new());
+        let desk = Desk::of(&gateway, &["MISSION"]);
+        assert_eq!(desk.get(&format!("/api/v1/placements/{id}"), "PROTECTION_CASE").await.0, StatusCode::GONE);
+        let path = format!("/api/v1/placements/{}", his["placement"]["id"].as_str().unwrap());
+        let (_, whole) = desk.get(&path, "PROTECTION_CASE").await;
+        assert_eq!(whole["fields"]["/worker/name/full"]["value"], HIS, "nothing of others is lost: {whole}");
+        assert_eq!(count(&owner, "select count(*) from erasure_replays").await, 1);
+        let replays = "select count(*) from acts where outcome = 'erasure-replayed' and leaf is not null";
+        assert_eq!(count(&owner, replays).await, 1, "and is on record");
+        assert_eq!(erasures::listed(&use_cases.journal.vault).await.unwrap().len(), 1, "the vault knows it again");
+        assert_eq!(erase::replay(&use_cases).await.unwrap(), 0, "once");
+        assert_eq!(erase::faults_of_list(&use_cases).await.unwrap(), Vec::<String>::new());
+        drop(use_cases);
+        gateway.stop_and_verify().await;
+    }
+}
+
+#[tokio::test]
+async fn a_backup_from_before_people_were_told_apart_loses_nothing_that_is_not_hers() {
+    let mut gateway = TestGateway::start().await;
+    sent(&gateway.system("my-gateway"), &arrived("a-1", "E7654321")).await;
+    let hers = sent(&gateway.system("kp2mi-system"), &nominated()).await;
+    gateway.stop_and_verify().await;
+    let (channel, vault) = (gateway.databases.url.clone(), gateway.databases.vault_url.clone());
+    let names = [database(&channel), database(&vault)].map(|name| format!("{name}_kept"));
+    let kept = [backup(&channel, &names[0]).await, backup(&vault, &names[1]).await];
+    gateway.serve().await;
+    sent(&gateway.system("kp2mi-system"), &of_another("E7654321")).await;
+    let id = hers["placement"]["id"].as_str().unwrap();
+    erase::erase(&use_cases(&gateway), id, officers(), "request 17").await.unwrap();
+    gateway.running.take().unwrap().stop().await;
+    let as_app = |url: &str| format!("{url}?options[role]=onechannel_app");
+    (gateway.config.database.channel, gateway.config.database.vault) = (as_app(&kept[0]), as_app(&kept[1]));
+    gateway.databases.owner = onechannel::store::pool(&kept[0], 1).unwrap();
+    gateway.serve().await;
+    let left = still_read(&use_cases(&gateway)).await;
+    assert!(
+        left.len() == 1 && left[0].contains("\"a-1\""),
+        "what may be another's stays, what is hers goes: {left:#?}"
+    );
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn an_erasure_that_was_cut_off_is_finished_by_the_next_start_and_a_list_that_lacks_one_is_named() {
+    let mut gateway = TestGateway::start().await;
+    let hers = sent(&gateway.system("kp2mi-system"), &nominated()).await;
+    let id = hers["placement"]["id"].as_str().unwrap().to_owned();
+    // The disk of the list is full: nothing is destroyed without it.
+    let list = gateway.config.erasure.list.clone();
+    std::fs::create_dir(&list).unwrap();
+    let cut = erase::erase(&use_cases(&gateway), &id, officers(), "request 17").await;
+    assert!(matches!(cut, Err(EraseFault::Store(onechannel::store::StoreFault::List(_)))), "{cut:?}");
+    assert!(!still_read(&use_cases(&gateway)).await.is_empty());
+    assert!(gateway::ready(&gateway.config).await.is_err(), "nothing is served without the list");
+    std::fs::remove_dir(&list).unwrap();
+    // But it stood in the vault's list by then: the next start goes through with it, and the list outside has it too.
+    gateway.running.take().unwrap().stop().await;
+    gateway.serve().await;
+    assert_eq!(still_read(&use_cases(&gateway)).await, Vec::<String>::new());
+    assert_eq!(List::new(&list).read().unwrap().len(), 1);
+    let config = gateway.stand.config.to_str().unwrap().to_owned();
+    assert_eq!(run(&["check", "--config", &config]).0, Some(0));
+    std::fs::remove_file(&list).unwrap();
+    let (code, said) = run(&["check", "--config", &config]);
+    assert!(code == Some(1) && said.contains("erasures.list lacks 1 of 1"), "{said}");
+    gateway.stop_and_verify().await;
+}
+
+#[test]
+fn a_line_of_the_list_that_a_crash_cut_off_counts_for_nothing_and_nonsense_is_named() {
+    let folder = std::env::temp_dir().join(format!("onechannel-list-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("erasures.list");
+    let list = List::new(&file);
+    assert_eq!(list.read().unwrap(), []);
+    let one = erasures::Listed {
+        erasure: Uuid::from_u128(1),
+        at: 1_795_500_000,
+        subject: Uuid::from_u128(2),
+        basis: "request 17".into(),
+        officers: officers(),
+        subjects: vec![Uuid::from_u128(2)],
+        messages: vec![],
+        keys: vec![Uuid::from_u128(3)],
+    };
+    list.append(&one.line()).unwrap();
+    let whole = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{whole}{}", &whole[..20])).unwrap();
+    assert_eq!(list.read().unwrap(), [one.clone()]);
+    list.append(&one.line()).unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{whole}{whole}"));
+    std::fs::write(&file, format!("{whole}nonsense\n")).unwrap();
+    assert!(list.read().unwrap_err().to_string().contains("line 2"));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn rotating_the_key_encryption_key_goes_on_after_a_kill_and_completes_erasures() {
+    let mut gateway = TestGateway::start().await;
+    let hers = sent(&gateway.system("kp2mi-system"), &nominated()).await;
+    sent(&gateway.system("kp2mi-system"), &of_another("E7654322")).await;
+    erase::erase(&use_cases(&gateway), hers["placement"]["id"].as_str().unwrap(), officers(), "request 17")
+        .await
+        .unwrap();
+    // Enough keys for several transactions.
+    let journal = use_cases(&gateway).journal.clone();
+    let owners: Vec<vault_keys::KeyOwner> =
+        (0..700).map(|n| vault_keys::KeyOwner::new(vec![Uuid::from_u128(n)], "placement")).collect();
+    let made = vault_keys::ensure(&journal.vault, &journal.kek, &owners, |_| true, &*journal.clock, &*journal.random)
+        .await
+        .unwrap();
+    gateway.running.take().unwrap().stop().await;
+    let text = std::fs::read_to_string(&gateway.stand.config).unwrap();
+    std::fs::write(gateway.folder.join("keys/encryption-2.key"), hex::encode([7; 32])).unwrap();
+    let rotated = text
+        .replace("keys/encryption.key", "keys/encryption-2.key")
+        .replace("encryption_epoch = 1", "encryption_epoch = 2\nencryption_others = { 1 = \"keys/encryption.key\" }")
+        .replace("vault_backup_days = 35", "vault_backup_days = 0");
+    let without = rotated.replace("encryption_others = { 1 = \"keys/encryption.key\" }\n", "");
+    std::fs::write(&gateway.stand.config, &rotated).unwrap();
+    let config = gateway.stand.config.to_str().unwrap().to_owned();
+
+    let vault = onechannel::store::pool(&gateway.databases.vault_url, 2).unwrap();
+    let (old, new) = ("select count(*) from keys where epoch = 1", "select count(*) from keys where epoch = 2");
+    // One key in the middle is held by somebody: the command comes so far and waits, and is killed there.
+    let mut holder = vault.begin().await.unwrap();
+    sqlx::query("select id from keys order by id offset 400 limit 1 for update").fetch_one(&mut *holder).await.unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onechannel"));
+    command.args(["keys", "rotate-kek", "--config", &config]).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    while count(&vault, new).await == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+        tokio::task::yield_now().await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    holder.rollback().await.unwrap();
+    let left = count(&vault, old).await;
+    assert!(left > 0 && count(&vault, new).await > 0, "it was killed in the middle");
+    let state = |text: &str| -> Value { serde_json::from_str::<Value>(text).unwrap()["erasures"][0]["state"].clone() };
+    assert_eq!(
+        state(&run(&["erase", "status", "--json", "--config", &config]).1),
+        "destroyed",
+        "epoch 1 is still in use"
+    );
+
+    let (code, said) = run(&["keys", "rotate-kek", "--config", &config]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("epoch 1 is retired"), "{said}");
+    assert_eq!(count(&vault, old).await, 0);
+    assert_eq!(run(&["keys", "rotate-kek", "--config", &config]).0, Some(0), "again is nothing");
+    assert_eq!(state(&run(&["erase", "status", "--json", "--config", &config]).1), "complete");
+    // The old key is not needed any more: every key is the same as before.
+    std::fs::write(&gateway.stand.config, without).unwrap();
+    gateway.config = onechannel::app::config::Config::read(&gateway.stand.config).unwrap();
+    gateway.serve().await;
+    let use_cases = use_cases(&gateway);
+    let ids: Vec<Uuid> = made.values().map(|key| key.id).collect();
+    let found = vault_keys::find(&use_cases.journal.vault, &use_cases.journal.kek, &ids).await.unwrap();
+    assert!(
+        found.len() == 700 && made.values().all(|key| found[&key.id].opening(Uuid::nil()) == key.opening(Uuid::nil()))
+    );
+    assert!(readable(&use_cases).await.iter().any(|text| text.contains(HIS)));
+    // A gateway that was forgotten with the old epoch makes no key that nobody knows.
+    let lagging = vault_keys::ensure(
+        &journal.vault,
+        &journal.kek,
+        &[vault_keys::KeyOwner::new(vec![Uuid::max()], "placement")],
+        |_| true,
+        &*journal.clock,
+        &*journal.random,
+    )
+    .await;
+    assert!(matches!(lagging, Err(onechannel::store::StoreFault::BadRow { table: "epochs", .. })), "{lagging:?}");
+    drop(use_cases);
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn an_opening_that_was_given_out_verifies_after_the_erasure_and_none_is_given_any_more() {
+    let mut gateway = TestGateway::start().await;
+    let registration = nominated();
+    let hers = sent(&gateway.system("kp2mi-system"), &registration).await;
+    let message: Uuid = hers["message"].as_str().unwrap().parse().unwrap();
+    let cases = use_cases(&gateway);
+    assert!(matches!(opening::open(&cases, message, "c.dewi", " ").await, Err(OpeningFault::NoBasis)));
+    assert!(matches!(opening::open(&cases, Uuid::nil(), "c.dewi", "x").await, Err(OpeningFault::NotFound)));
+    let config = gateway.stand.config.to_str().unwrap().to_owned();
+    let folder = gateway.folder.join("case");
+    let court = folder.to_str().unwrap();
+    let message_text = message.to_string();
+    let open = [
+        "receipt",
+        "open",
+        &message_text,
+        court,
+        "--officer",
+        "c.dewi",
+        "--basis",
+        "court order 9",
+        "--config",
+        &config,
+    ];
+    let (code, said) = run(&open);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(std::fs::read(folder.join("message")).unwrap(), registration.to_string().into_bytes());
+    let disclosed: (String, String) =
+        sqlx::query_as("select purpose, case_number from lookups").fetch_one(&gateway.databases.owner).await.unwrap();
+    assert_eq!(disclosed, (opening::PURPOSE.to_owned(), "court order 9".to_owned()));
+
+    erase::erase(&cases, hers["placement"]["id"].as_str().unwrap(), officers(), "request 17").await.unwrap();
+    assert!(matches!(opening::open(&cases, message, "c.dewi", "court order 9").await, Err(OpeningFault::Erased)));
+    assert_eq!(run(&open).0, Some(2));
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let keys = gateway.stand.log_keys.to_str().unwrap();
+    let (code, said) =
+        run(&["receipt", "verify", &file("receipt.json"), "--keys", keys, "--message", &file("message")]);
+    assert!(code == Some(0) && said.contains("exactly the one"), "{said}");
+    let progress = erase::progress(&cases).await.unwrap();
+    assert!(matches!(progress[0].1, Progress::Destroyed { epoch: Some(1), .. }));
+    drop(cases);
+    gateway.stop_and_verify().await;
+}
