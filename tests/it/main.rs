@@ -12,6 +12,8 @@ mod cosigning;
 mod delivery;
 mod documents;
 mod evidence;
+mod faults;
+mod fuzz;
 mod histories;
 mod identifiers;
 mod inbox;
