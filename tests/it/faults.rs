@@ -30,12 +30,12 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 /// Where a transaction is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,10 +83,13 @@ const VICTIMS: [Victim; 5] =
     [Victim::Gateway, Victim::Server, Victim::GatewayBeside, Victim::Session, Victim::Immediate];
 
 const GATES: i32 = 815;
-const SENDERS: usize = 6;
+const SENDERS: usize = 4;
+
+/// Between two looks at something of another process that does not tell.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What senders were answered: message and receipt.
-type Answered = Arc<Mutex<Vec<(Value, Value)>>>;
+type Answered = Arc<watch::Sender<Vec<(Value, Value)>>>;
 
 struct Stand {
     server: PrivatePostgres,
@@ -172,7 +175,7 @@ impl Stand {
         let log = keys.iter().find(|key| key.name.ends_with("/my")).unwrap().name.clone();
         let system = Arc::new(gateway.system("my-gateway"));
         let process = Process::serve(&gateway);
-        let (answered, roots) = (Answered::default(), BTreeMap::new());
+        let (answered, roots) = (Answered::new(watch::Sender::new(Vec::new())), BTreeMap::new());
         Self { server, gateway, process, system, keys, log, answered, checked: 0, roots, kept: None }
     }
 
@@ -189,24 +192,19 @@ impl Stand {
                             Ok(reply) => assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.body),
                             Err(_) => {}
                         }
-                        tokio::time::sleep(Duration::from_millis(10)).await;
+                        tokio::time::sleep(LOOK).await;
                     };
-                    answered.lock().unwrap().push((message, receipt));
+                    answered.send_modify(|answered| answered.push((message, receipt)));
                 }
             });
         }
         Load { stop, senders }
     }
 
-    fn count(&self) -> usize {
-        self.answered.lock().unwrap().len()
-    }
-
     async fn answers(&self, more: usize) {
-        let before = self.count();
-        while self.count() < before + more {
-            tokio::task::yield_now().await;
-        }
+        let mut answered = self.answered.subscribe();
+        let until = answered.borrow().len() + more;
+        answered.wait_for(|answered| answered.len() >= until).await.unwrap();
     }
 
     /// A superuser's connection, as soon as the server takes one.
@@ -217,7 +215,7 @@ impl Stand {
             if let Ok(connection) = PgConnection::connect(url).await {
                 return connection;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -243,7 +241,7 @@ impl Stand {
             if let Some(pid) = found.fetch_optional(&mut holder).await.unwrap() {
                 return (holder, pid as u32);
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -274,7 +272,9 @@ impl Stand {
                     }
                 };
                 self.server.kill_session(session).unwrap();
-                while sqlx::query("select").execute(&mut witness).await.is_ok() {}
+                while sqlx::query("select").execute(&mut witness).await.is_ok() {
+                    tokio::time::sleep(LOOK).await;
+                }
             }
         }
         match victim {
@@ -319,7 +319,7 @@ impl Stand {
             let checked = ledger::check_against(pool, &log, &self.keys, kept, &mut |_| ()).await.unwrap();
             assert!(checked.faults.is_empty(), "{after}: {log}: {:?}", checked.faults);
         }
-        let answered = self.answered.lock().unwrap()[self.checked..].to_vec();
+        let answered = self.answered.borrow()[self.checked..].to_vec();
         self.checked += answered.len();
         let mut places = HashMap::new();
         for (_, receipt) in &answered {
@@ -357,7 +357,7 @@ impl Stand {
 
     /// Every message that was answered, sent again, gets its first receipt.
     async fn repeat_all(&self) {
-        let answered = self.answered.lock().unwrap().clone();
+        let answered = self.answered.borrow().clone();
         let ids: HashSet<String> = answered.iter().map(|(message, _)| message["id"].to_string()).collect();
         assert_eq!(ids.len(), answered.len());
         for (message, receipt) in &answered {
@@ -373,7 +373,7 @@ async fn met(holder: &mut PgConnection) {
     let waits = "select count(*) from pg_stat_activity where application_name = 'onechannel' and
          backend_start > $1::timestamptz and (wait_event_type = 'Lock' or wait_event = 'SyncRep')";
     while sqlx::query_scalar::<_, i64>(waits).bind(&now).fetch_one(&mut *holder).await.unwrap() == 0 {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(LOOK).await;
     }
 }
 
