@@ -5,7 +5,8 @@
 //! Each stands with the test that would catch its breach; one without a test is not kept yet and says so.
 //!
 //! 1. **Answered means durable.** A receipt is released only after the transaction that stored the message, its facts, its
-//!    ledger leaf and its deliveries has committed. (`it::journal::a_crash_of_the_database_under_load…`)
+//!    ledger leaf and its deliveries has committed. (`it::journal::a_crash_of_the_database_under_load…`,
+//!    `it::faults::whatever_is_killed…`)
 //! 2. **One state from any order.** Who is who, which placements a worker has and where each is are pure functions of the set of
 //!    admitted messages. (`domain::fold::tests::any_order_with_any_duplicates…`, `domain::arrange::tests::any_order_tells…`,
 //!    `domain::arrange::tests::no_claim_brings_anybody_back_to_life`, `it::histories::any_history_in_any_order…`)

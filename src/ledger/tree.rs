@@ -226,16 +226,79 @@ mod tests {
         frontier
     }
 
-    /// The reference inputs and roots of the certificate-transparency test suite, sizes 0, 1 and 8.
+    /// The reference leaves of the certificate-transparency test suite (`merkletree`), and its hashes by their beginning.
+    const PUBLISHED: [&str; 8] =
+        ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
+    const PUBLISHED_NODES: [&str; 8] = [
+        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+        "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+        "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
+        "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
+        "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+        "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+    ];
+
+    fn published_leaves() -> Vec<Vec<u8>> {
+        PUBLISHED.iter().map(|text| hex::decode(text).unwrap()).collect()
+    }
+
+    fn published_node(begins: &str) -> Hash {
+        let rest = "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a";
+        let found = PUBLISHED_NODES.iter().chain([&rest]).find(|node| node.starts_with(begins)).unwrap();
+        hex::decode(found).unwrap().try_into().unwrap()
+    }
+
     #[test]
     fn published_roots() {
-        let inputs =
-            ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
-        let entries: Vec<Vec<u8>> = inputs.iter().map(|text| hex::decode(text).unwrap()).collect();
+        let entries = published_leaves();
         let root = |n: usize| hex::encode(tree_of(&entries[..n]).root());
-        assert_eq!(root(0), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-        assert_eq!(root(1), "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
-        assert_eq!(root(8), "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
+        let roots = [
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+            "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+            "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+            "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+            "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+            "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+            "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+        ];
+        for (size, published) in roots.iter().enumerate() {
+            assert_eq!(root(size), *published, "{size}");
+        }
+    }
+
+    #[test]
+    fn published_proofs() {
+        let entries = published_leaves();
+        let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
+        let inclusions: [(u64, u64, &[&str]); 5] = [
+            (0, 1, &[]),
+            (0, 8, &["96a296d2", "5f083f0a", "6b47aaf2"]),
+            (5, 8, &["bc1a0643", "ca854ea1", "d37ee418"]),
+            (2, 3, &["fac54203"]),
+            (1, 5, &["6e340b9c", "5f083f0a", "bc1a0643"]),
+        ];
+        for (index, size, published) in inclusions {
+            let path: Vec<Hash> = published.iter().map(|node| published_node(node)).collect();
+            let (leaf, tree) = (leaves[index as usize], tree_of(&entries[..size as usize]));
+            assert_eq!(root_from_inclusion(index, size, leaf, &path), Some(tree.root()), "{index} of {size}");
+            let commit = Commit::new(&Frontier::default(), &leaves[..size as usize]);
+            assert_eq!(commit.inclusion(index), Some(path), "{index} of {size}");
+        }
+        let consistencies: [(u64, u64, &[&str]); 4] = [
+            (1, 1, &[]),
+            (1, 8, &["96a296d2", "5f083f0a", "6b47aaf2"]),
+            (6, 8, &["0ebc5d34", "ca854ea1", "d37ee418"]),
+            (2, 5, &["5f083f0a", "bc1a0643"]),
+        ];
+        for (old, new, published) in consistencies {
+            let path: Vec<Hash> = published.iter().map(|node| published_node(node)).collect();
+            let root = |size: u64| tree_of(&entries[..size as usize]).root();
+            assert!(is_consistent(old, &root(old), new, &root(new), &path), "{old} to {new}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::{
 const OLDEST_MAJOR: u32 = 15;
 const PREFIX: &str = "onechannel-pg-";
 const READY_WITHIN: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(20);
 /// Arguments: folder, signal, `keep` or `remove`, then the server's own.
 const KEEPER: &str = r#"
 folder=$1 signal=$2 after=$3
@@ -194,13 +195,12 @@ impl PrivatePostgres {
     }
 
     fn wait_ready(&mut self, log: &Path) -> Result<(), PostgresFault> {
-        let pause = Duration::from_millis(20);
         let tail = || {
             let text = fs::read_to_string(log).unwrap_or_default();
             let lines: Vec<&str> = text.lines().rev().take(5).collect();
             lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
         };
-        for _ in 0..READY_WITHIN.as_millis() / pause.as_millis() {
+        for _ in 0..READY_WITHIN.as_millis() / PAUSE.as_millis() {
             if self.folder.join("ended").exists() {
                 return Err(PostgresFault::NotReady(tail()));
             }
@@ -212,7 +212,7 @@ impl PrivatePostgres {
             if status.success() {
                 return Ok(());
             }
-            std::thread::sleep(pause);
+            std::thread::sleep(PAUSE);
         }
         Err(PostgresFault::NotReady(tail()))
     }
@@ -233,11 +233,53 @@ impl PrivatePostgres {
         self.end("immediate")
     }
 
-    /// Starts a halted or crashed server again on the same port; it recovers by itself.
+    /// Ends every process of the server by SIGKILL, whatever it does at the moment.
+    ///
+    /// # Errors
+    /// [`PostgresFault`].
+    pub fn kill(&mut self) -> Result<(), PostgresFault> {
+        let Some(postmaster) = self.pid() else { return Ok(()) };
+        let mut all = vec![postmaster];
+        all.extend(children(postmaster));
+        self.signal_kill(&all)?;
+        // A server does not start beside processes of the one before it.
+        self.wait("processes that were killed did not end", || all.iter().all(|pid| !runs(*pid)))
+    }
+
+    /// Ends one session by SIGKILL; the server then cuts all others and recovers as after a crash, without being started again.
+    ///
+    /// # Errors
+    /// [`PostgresFault`].
+    pub fn kill_session(&self, pid: u32) -> Result<(), PostgresFault> {
+        self.signal_kill(&[pid])
+    }
+
+    fn signal_kill(&self, processes: &[u32]) -> Result<(), PostgresFault> {
+        let mut command = self.command("/bin/sh");
+        command.args(["-c", r#"kill -s KILL "$@" 2>/dev/null; true"#, "kill"]);
+        command.args(processes.iter().map(u32::to_string)).status().map_err(|e| PostgresFault::Io("run kill", e))?;
+        Ok(())
+    }
+
+    fn wait(&self, unless: &'static str, reached: impl Fn() -> bool) -> Result<(), PostgresFault> {
+        for _ in 0..READY_WITHIN.as_millis() / PAUSE.as_millis() {
+            if reached() {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Err(PostgresFault::NotReady(unless.to_owned()))
+    }
+
+    /// Starts a halted, crashed or killed server again on the same port; it recovers by itself.
     ///
     /// # Errors
     /// [`PostgresFault`].
     pub fn resume(&mut self) -> Result<(), PostgresFault> {
+        if self.keeper.is_some() {
+            // Its mark would otherwise be taken for that of the server that is started now.
+            self.wait("the server did not end", || self.folder.join("ended").exists())?;
+        }
         if let Some(mut keeper) = self.keeper.take() {
             // The keeper of a server that has ended would remove the folder: it is ended itself first.
             keeper.kill().and_then(|()| keeper.wait()).map_err(|e| PostgresFault::Io("end the keeper", e))?;
@@ -280,6 +322,24 @@ fn free_port() -> Result<u16, PostgresFault> {
 fn status_field(name: &str) -> Option<u32> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+}
+
+/// Fields of a process that are looked at (proc(5), status): its state and its parent.
+fn process(pid: u32) -> Option<(char, u32)> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name: &str| status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()));
+    Some((field("State:")?.chars().next()?, field("PPid:")?.parse().ok()?))
+}
+
+/// Whether a process runs; one that nobody has waited for yet does not.
+fn runs(pid: u32) -> bool {
+    process(pid).is_some_and(|(state, _)| state != 'Z')
+}
+
+fn children(of: u32) -> Vec<u32> {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| process(*pid).is_some_and(|(_, parent)| parent == of)).collect()
 }
 
 fn is_root() -> bool {

@@ -41,7 +41,7 @@ pub const QUEUE_MAX: usize = 4_096;
 /// Last part of the origin of the log of look-ups and officers' acts.
 pub const DOMESTIC: &str = "domestic";
 /// Batches under way at the same moment: while the database works on one, signatures of the next are verified.
-const WORKERS: usize = 2;
+pub const WORKERS: usize = 2;
 /// How often a transaction that another instance disturbed is tried.
 const TRIES: usize = 4;
 

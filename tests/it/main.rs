@@ -13,6 +13,8 @@ mod delivery;
 mod documents;
 mod erasure;
 mod evidence;
+mod faults;
+mod fuzz;
 mod histories;
 mod identifiers;
 mod inbox;

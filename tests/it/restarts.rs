@@ -2,7 +2,7 @@
 
 use crate::support::{
     Databases,
-    gateway::{TestGateway, event},
+    gateway::{Process, TestGateway, event},
 };
 use http::StatusCode;
 use onechannel::{
@@ -13,12 +13,9 @@ use onechannel::{
     },
 };
 use serde_json::Value;
-use std::{
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 use tokio::task::JoinSet;
 
@@ -91,23 +88,6 @@ async fn the_database_is_stopped_under_load_and_comes_back() {
     assert!(gateway.stop_and_verify().await >= count as u64);
 }
 
-struct Process(Child);
-
-impl Process {
-    fn serve(gateway: &TestGateway) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_onechannel"));
-        command.args(["serve", "--config"]).arg(&gateway.stand.config).stdout(Stdio::null()).stderr(Stdio::null());
-        Self(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_gateway_is_killed_under_load_and_starts_again() {
     let mut gateway = TestGateway::prepare(Databases::fresh().await).await;
@@ -116,8 +96,7 @@ async fn the_gateway_is_killed_under_load_and_starts_again() {
     let mut process = Process::serve(&gateway);
     let (mut senders, answered) = load(&my, &stop, &away);
     until(|| answered.lock().unwrap().len() > 50).await;
-    process.0.kill().unwrap();
-    process.0.wait().unwrap();
+    process.kill();
     let before = answered.lock().unwrap().len();
     process = Process::serve(&gateway);
     until(|| answered.lock().unwrap().len() > before + 50).await;

@@ -2,6 +2,7 @@
 //! same run. Only the ratio means anything elsewhere.
 
 mod intake;
+mod ledger;
 
 use super::{CommandFault, Holds};
 use crate::{
@@ -37,6 +38,9 @@ pub(super) enum Command {
     /// The whole path, over mutual TLS, at 1, 16 and 64 connections and in batches
     #[command(after_help = "Example: onechannel bench intake --seconds 5")]
     Intake(intake::Options),
+    /// The ledger alone: durable appends with their proofs, at two sizes; proofs; the check of a whole log
+    #[command(after_help = "Example: onechannel bench ledger --leaves 10000000 --seconds 5")]
+    Ledger(ledger::Options),
     /// The journal alone (no TLS, no signatures): seal, fold, ledger, deliveries, commit
     #[command(after_help = "Example: onechannel bench journal --seconds 10")]
     Journal {
@@ -53,6 +57,7 @@ impl Command {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
         let (seconds, json) = match self {
             Self::Intake(options) => return intake::run(options).await,
+            Self::Ledger(options) => return ledger::run(options).await,
             Self::Journal { seconds, json } => (seconds, json),
         };
         let server = PrivatePostgres::start(Durability::Default, None, &SystemRandom)?;
@@ -210,14 +215,27 @@ fn sample_body() -> Vec<u8> {
 }
 
 fn reference(server: &PrivatePostgres, seconds: u32) -> Result<f64, CommandFault> {
-    let script = std::env::temp_dir().join(format!("onechannel-bench-{}.sql", process::id()));
     let body = hex::encode(&sample_body()[..BODY / 2]);
-    fs::write(&script, REFERENCE).map_err(|e| CommandFault::File(script.clone(), e))?;
+    pgbench(server, "channel", REFERENCE, &body, CONCURRENCY, seconds)
+}
+
+/// Transactions per second of a script, whose `:body` is a bound parameter.
+fn pgbench(
+    server: &PrivatePostgres,
+    database: &str,
+    sql: &str,
+    body: &str,
+    clients: usize,
+    seconds: u32,
+) -> Result<f64, CommandFault> {
+    let script = std::env::temp_dir().join(format!("onechannel-bench-{}.sql", process::id()));
+    fs::write(&script, sql).map_err(|e| CommandFault::File(script.clone(), e))?;
+    let threads = clients.min(2).to_string();
     let output = process::Command::new(server.program("pgbench"))
-        .args(["-n", "-M", "prepared", "-c", &CONCURRENCY.to_string(), "-j", "2", "-T", &seconds.to_string()])
+        .args(["-n", "-M", "prepared", "-c", &clients.to_string(), "-j", &threads, "-T", &seconds.to_string()])
         .args(["-D", &format!("body={body}"), "-f"])
         .arg(&script)
-        .arg(server.url("channel"))
+        .arg(server.url(database))
         .output()
         .map_err(|e| CommandFault::Bench(e.to_string()))?;
     fs::remove_file(&script).map_err(|e| CommandFault::File(script.clone(), e))?;
@@ -251,6 +269,14 @@ fn fsync_us(server: &PrivatePostgres) -> Result<f64, CommandFault> {
     let line = text.lines().find(|line| line.trim_start().starts_with("fdatasync"));
     let latency = line.and_then(|line| line.split_whitespace().rev().nth(1)?.parse().ok());
     latency.ok_or_else(|| CommandFault::Bench("pg_test_fsync gave no figure".into()))
+}
+
+/// Peak resident memory of a process (`self` for this one), in MiB (proc(5)).
+fn peak_mib(process: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<f64>().ok());
+    peak.unwrap_or_default() / 1024.0
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

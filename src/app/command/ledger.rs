@@ -146,7 +146,7 @@ fn of_folder(folder: &Path, keys: &[VerifierKey], kept: Option<&Checkpoint>) -> 
 }
 
 /// How far it is, on a terminal; nothing elsewhere.
-fn progress(of: &str) -> ProgressBar {
+pub(super) fn progress(of: &str) -> ProgressBar {
     let bar = ProgressBar::no_length();
     if let Ok(style) = ProgressStyle::with_template("{msg}: {human_pos} entries {elapsed}") {
         bar.set_style(style);

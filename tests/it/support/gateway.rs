@@ -15,7 +15,11 @@ use onechannel::{
     store::ledger,
 };
 use serde_json::{Value, json};
-use std::{net::TcpListener, path::PathBuf};
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
 
 pub(crate) struct TestGateway {
     pub(crate) databases: Databases,
@@ -101,6 +105,30 @@ impl TestGateway {
 impl Drop for TestGateway {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The shipped program, serving as a process of its own.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn serve(gateway: &TestGateway) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onechannel"));
+        command.args(["serve", "--config"]).arg(&gateway.stand.config).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

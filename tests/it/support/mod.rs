@@ -98,6 +98,11 @@ impl Databases {
     }
 }
 
+/// Whether the suite's long mode was asked for: `ONECHANNEL_LONG=1`. What a test does then takes minutes.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("ONECHANNEL_LONG").is_some_and(|value| value == "1")
+}
+
 fn signer(corridor: &str) -> NoteSigner {
     let origin = format!("{ORIGIN}/{corridor}");
     NoteSigner::new(&origin, Ed25519KeyPair::from_seed_unchecked(&sha256(origin.as_bytes())).unwrap())

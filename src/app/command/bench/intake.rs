@@ -1,7 +1,7 @@
 //! `onechannel bench intake`: the whole path (TLS, token, signature, digest, JSON, schema, facts, fold, ledger, seals, deliveries,
 //! commit, signed answer) against the gateway as its own process, beside `pgbench` on the same server in the same run.
 
-use super::{BODY, CommandFault, Holds, fsync_us, median, psql, reference};
+use super::{BODY, CommandFault, Holds, fsync_us, median, peak_mib, psql, reference};
 use crate::{
     app::system::{SystemClock, SystemRandom},
     domain::clock::{Clock, Random, uuid_v7},
@@ -103,7 +103,7 @@ pub(super) async fn run(options: Options) -> Result<Holds, CommandFault> {
         lines.push((connections, batch, pace, middle));
     }
     let pgbench = median(references);
-    let memory = gateway.memory_mib();
+    let memory = peak_mib(&gateway.process.id().to_string());
     if as_json {
         let runs = lines.iter().map(|(connections, batch, pace, run)| {
             json!({"connections": connections, "batch": batch, "paced_per_s": pace, "records_per_s": run.per_s, "ratio": run.per_s / pgbench,
@@ -245,14 +245,6 @@ impl Gateway {
             .map(|text| text.parse().unwrap_or_default())
             .collect();
         fields.iter().skip(10).take(2).sum::<f64>() * 10_000.0
-    }
-
-    /// Peak resident memory of the gateway's process.
-    fn memory_mib(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
-        let peak =
-            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<f64>().ok());
-        peak.unwrap_or_default() / 1024.0
     }
 }
 
