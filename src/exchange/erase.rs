@@ -258,7 +258,9 @@ pub async fn replay(gateway: &Gateway) -> Result<usize, EraseFault> {
         let Some(erasure) = one.asked() else { continue };
         match tell(gateway, &one.subjects).await {
             // It was told when she was erased first; a log that is halted keeps nobody from reading what is there.
-            Err(EraseFault::NotTold(party)) => tracing::error!(party, erasure = %id, "a partner was not told again of an erasure"),
+            Err(EraseFault::NotTold(party)) => {
+                tracing::error!(party, erasure = %id, "a partner was not told again of an erasure")
+            }
             told => told?,
         }
         let acts = acts(gateway, &erasure, &one.subjects).await?;

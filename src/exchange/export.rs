@@ -175,8 +175,7 @@ async fn ids(gateway: &Gateway, of: &Of) -> Result<Vec<Uuid>, ExportFault> {
                 Err(_) => query::by_pairwise(pool, gateway.parties.home.code(), id).await?,
             };
             let placement = placement.ok_or(ExportFault::NotFound)?;
-            let steps = query::history(pool, &[placement], gateway.now()).await?;
-            steps.into_iter().filter(|step| step.here).map(|step| step.message).collect()
+            evidence::of_placement(pool, placement).await?
         }
         Of::Day(day) => {
             let from = day.midnight().assume_offset(gateway.parties.home.zone);

@@ -76,6 +76,20 @@ pub struct Delivery {
     pub receipt: Option<Receipt>,
 }
 
+/// The messages that are filed with a placement, also erased ones, oldest first.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn of_placement(channel: &PgPool, placement: Uuid) -> Result<Vec<Uuid>, StoreFault> {
+    Ok(sqlx::query_scalar!(
+        "select m.id from messages m join subjects s on s.id = m.subject where s.id = $1 or s.merged_into = $1
+         order by m.received_at, m.id",
+        placement
+    )
+    .fetch_all(channel)
+    .await?)
+}
+
 /// Messages by their ids, oldest first.
 ///
 /// # Errors
