@@ -167,7 +167,7 @@ async fn what_the_purpose_does_not_show_or_was_erased_is_not_in_an_archive_and_i
     let (code, text) = told.export("STATISTICS", &told.file("none.tar"));
     assert_eq!((code, text.contains("counts only"), told.file("none.tar").exists()), (Some(2), true, false), "{text}");
     assert_eq!(told.looked_up().await, 0);
-    let not_proven = |out: &Path| {
+    let not_proven = |out: &Path, shown: usize| {
         let bytes = std::fs::read(out).unwrap();
         let archive = Archive::read(&bytes).unwrap();
         // The schemas have examples of their own: what is looked for is what these messages said.
@@ -179,13 +179,13 @@ async fn what_the_purpose_does_not_show_or_was_erased_is_not_in_an_archive_and_i
         }
         let private =
             |name: &&String| name.ends_with("/request") || name.ends_with(".answer") || name.ends_with("event.json");
-        assert_eq!(archive.members.keys().filter(private).count(), 0);
+        assert_eq!(archive.members.keys().filter(private).count(), shown, "{:?}", archive.members.keys());
         let opening = |name: &&String| {
             name.starts_with("messages/")
                 && !name.contains("not-before")
                 && String::from_utf8_lossy(&archive.members[*name]).contains("\"opening\"")
         };
-        assert_eq!(archive.members.keys().filter(opening).count(), 0);
+        assert_eq!(archive.members.keys().filter(opening).count(), shown);
         let (code, text) = run(&["evidence", "verify", out.to_str().unwrap(), "--json"]);
         assert_eq!(code, Some(0), "{text}");
         let result: Value = serde_json::from_str(&text).unwrap();
@@ -195,7 +195,7 @@ async fn what_the_purpose_does_not_show_or_was_erased_is_not_in_an_archive_and_i
     let out = told.file("status.tar");
     let (code, text) = told.export("STATUS_QUERY", &out);
     assert_eq!(code, Some(0), "{text}");
-    assert!(not_proven(&out).contains("evidence.withheld"));
+    assert!(not_proven(&out, 0).contains("evidence.withheld"));
     let running = &told.gateway.running.as_ref().unwrap().gateway;
     let officers = ["a.sari", "b.putra"].map(str::to_owned);
     let erased = erase::erase(running, &told.placement, officers, "request 17/2026").await.unwrap();
@@ -203,7 +203,8 @@ async fn what_the_purpose_does_not_show_or_was_erased_is_not_in_an_archive_and_i
     let out = told.file("erased.tar");
     let (code, text) = told.export("PROTECTION_CASE", &out);
     assert_eq!(code, Some(0), "{text}");
-    assert!(not_proven(&out).contains("evidence.erased"));
+    // What is left to read is our own request to the partner to erase her too, which names nobody.
+    assert!(not_proven(&out, 1).contains("evidence.erased"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
