@@ -647,7 +647,7 @@ fn a_line_of_the_list_that_a_crash_cut_off_counts_for_nothing_and_nonsense_is_na
     list.append(&one.line()).unwrap();
     let whole = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{whole}{}", &whole[..20])).unwrap();
-    assert_eq!(list.read().unwrap(), [one.clone()]);
+    assert_eq!(list.read().unwrap(), std::slice::from_ref(&one));
     list.append(&one.line()).unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{whole}{whole}"));
     std::fs::write(&file, format!("{whole}nonsense\n")).unwrap();

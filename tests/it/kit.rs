@@ -733,9 +733,10 @@ async fn the_mocks_of_both_sides_talk_to_each_other_as_processes_and_leave_nothi
     let told: Value = http.get(format!("{admin}/admin/told")).send().await.unwrap().json().await.unwrap();
     assert_eq!(told["told"][0]["path"], "/api/v1/berlepas", "{told}");
     assert_eq!(told["told"].as_array().unwrap().len(), 1);
-    // The process is certified as a party's own system would be: without its admin port its bad days cannot be tried.
+    // The process is certified as a party's own system would be: its witness does not follow a log that is thrown away, and without
+    // its admin port its bad days cannot be tried.
     let base_url = partner.address("base_url");
-    for (admin_url, not_run) in [(Some(admin.as_str()), 0), (None, 8)] {
+    for (admin_url, not_run) in [(Some(admin.as_str()), 1), (None, 9)] {
         let endpoint = Endpoint { base_url, admin_url, credentials: &folder.0 };
         let certificate = certified_at("my", "partners".as_ref(), Some(endpoint)).await;
         assert_eq!(failed(&certificate), Vec::<String>::new());
