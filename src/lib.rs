@@ -21,7 +21,7 @@
 //!    `it::cosigning::what_is_recorded…`; an old backup or a second gateway signs no other history,
 //!    `it::cosigning::an_old_backup…`, `it::cosigning::of_two_gateways…`.)
 //! 6. **The ledger holds nothing that names a person.** Destroying a person's keys leaves every proof whole.
-//!    (`it::erasure::everything_about_an_erased_person…`, `it::erasure::a_restored_backup…`, `it::erasure::an_opening_that_was_given_out…`)
+//!    (`it::erasure::everything_about_an_erased_person…`, `it::erasure::restored::a_restored_backup…`, `it::erasure::an_opening_that_was_given_out…`)
 //! 7. **A party is data.** `src/` names no country, authority or identifier kind; the test reads all but `sandbox` and unit tests,
 //!    which load the shipped folders by code. (`it::rooms::no_party_is_named…`)
 //! 8. **One owner per field, one reason per look.** The fold keeps a non-owner's differing value as a claim; each look states a

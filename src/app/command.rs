@@ -153,6 +153,15 @@ impl Cli {
     }
 }
 
+/// The configuration in a file, and the use cases by it, once nobody who was erased is there again.
+async fn ready(
+    config: &std::path::Path,
+) -> Result<(super::config::Config, std::sync::Arc<crate::exchange::Gateway>), CommandFault> {
+    let config = super::config::Config::read(config).map_err(CommandFault::Start)?;
+    let gateway = super::gateway::ready(&config).await.map_err(|faults| CommandFault::Start(faults.to_string()))?;
+    Ok((config, gateway))
+}
+
 /// Note verifier keys from a file: one a line, blank lines and `#` comments between.
 fn read_keys(path: &std::path::Path) -> Result<Vec<crate::ledger::note::VerifierKey>, CommandFault> {
     let text = std::fs::read_to_string(path).map_err(|e| CommandFault::File(path.into(), e))?;

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     ledger::{
         entry::EntryKind,
-        note::Signed,
+        note::{Role, Signed},
         receipt::{Receipt, Verified},
         tree::Hash,
     },
@@ -339,11 +339,15 @@ fn not_before(
     if !is_before || embedded.entry.kind != EntryKind::Witnessed {
         return findings.fault("other", &member);
     }
-    let partner = std::str::from_utf8(note).ok().and_then(|note| Signed::open(note, &findings.logs).ok());
-    let Some(partner) = partner else { return findings.fault("signature", name) };
-    if let Some(key) = findings.logs.iter().find(|key| key.name == partner.checkpoint.origin) {
-        findings.used_line(key.to_string());
-    }
+    let note = std::str::from_utf8(note).unwrap_or_default();
+    let origin = note.lines().next().unwrap_or_default();
+    let key = findings.logs.iter().find(|key| key.role == Role::Log && key.name == origin).map(ToString::to_string);
+    let Some(key) = key else {
+        // A reader who brought other keys is shown no fault of the archive.
+        return findings.not_proven.of(record, Sentence::of("evidence.not-before-key").with("origin", origin));
+    };
+    let Ok(partner) = Signed::open(note, &findings.logs) else { return findings.fault("signature", name) };
+    findings.used_line(key);
     let claim = Sentence::of("evidence.not-before").with("origin", &partner.checkpoint.origin);
     findings.proven.of(record, claim.with("size", partner.checkpoint.size));
 }

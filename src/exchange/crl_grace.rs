@@ -61,6 +61,6 @@ pub async fn extend(
     access::extend_crl_grace(&gateway.journal.channel, &grace, now).await?;
     let statement = serde_json::json!({"crl_grace": grace.id, "party": grace.party, "until": until.unix_timestamp(),
         "basis": grace.basis, "officers": grace.officers});
-    gateway.journal.act(&[gateway.act(DOMESTIC, "crl-grace-extended", &statement)]).await?;
+    gateway.journal.act(&[gateway.act(DOMESTIC, "crl-grace-extended", statement.to_string())]).await?;
     Ok(until)
 }

@@ -125,7 +125,7 @@ pub async fn hold(gateway: &Gateway, placement: &str, officer: &str, basis: &str
         return Err(EraseFault::Before);
     }
     let statement = json!({"hold": hold.id, "subject": subject, "basis": hold.basis, "officer": officer});
-    Ok(gateway.journal.act(&[gateway.act(DOMESTIC, "hold-placed", &statement)]).await?)
+    Ok(gateway.journal.act(&[gateway.act(DOMESTIC, "hold-placed", statement.to_string())]).await?)
 }
 
 /// Lifts every hold on the person of a placement; gives their number.
@@ -138,7 +138,7 @@ pub async fn lift(gateway: &Gateway, placement: &str, officer: &str, basis: &str
     let lifted = erasures::lift_holds(&gateway.journal.channel, &subjects, officer, basis, gateway.now()).await?;
     if lifted > 0 {
         let statement = json!({"subject": subject, "holds": lifted, "basis": basis, "officer": officer});
-        gateway.journal.act(&[gateway.act(DOMESTIC, "hold-lifted", &statement)]).await?;
+        gateway.journal.act(&[gateway.act(DOMESTIC, "hold-lifted", statement.to_string())]).await?;
     }
     Ok(lifted)
 }
@@ -175,7 +175,7 @@ async fn restrict(gateway: &Gateway, erasure: &Erasure, basis: String) -> Result
     erasures::restrict(&gateway.journal.channel, erasure).await?;
     let statement =
         json!({"erasure": erasure.id, "basis": erasure.basis, "officers": erasure.officers, "outcome": "restricted"});
-    gateway.journal.act(&[gateway.act(DOMESTIC, "restricted", &statement)]).await?;
+    gateway.journal.act(&[gateway.act(DOMESTIC, "restricted", statement.to_string())]).await?;
     Ok(Erased::Restricted(basis))
 }
 
@@ -184,11 +184,15 @@ async fn acts(gateway: &Gateway, erasure: &Erasure, subjects: &[Uuid]) -> Result
     let pool = &gateway.journal.channel;
     let statement =
         json!({"erasure": erasure.id, "basis": erasure.basis, "officers": erasure.officers, "outcome": "erased"});
-    let mut acts = vec![gateway.act(DOMESTIC, "erased", &statement)];
+    let mut acts = vec![gateway.act(DOMESTIC, "erased", statement.to_string())];
     for corridor in erasures::corridors_of(pool, subjects).await? {
         let known = messages::pairwise(pool, &corridor, subjects).await?;
         let ids: BTreeSet<String> = known.into_values().map(|known| known.placement).collect();
-        acts.push(gateway.act(&corridor, "erased", &json!({"erasure": erasure.id, "outcome": "erased", "ids": ids})));
+        acts.push(gateway.act(
+            &corridor,
+            "erased",
+            json!({"erasure": erasure.id, "outcome": "erased", "ids": ids}).to_string(),
+        ));
     }
     Ok(acts)
 }
@@ -289,7 +293,7 @@ async fn note(gateway: &Gateway, erasure: Uuid, keys: u64, records: bool) -> Res
     tracing::warn!(%erasure, keys, records, "an erased person was there again and is erased again");
     erasures::replayed(&gateway.journal.channel, erasure, keys, records, gateway.now()).await?;
     let statement = json!({"erasure": erasure, "keys": keys, "records": records});
-    gateway.journal.act(&[gateway.act(DOMESTIC, "erasure-replayed", &statement)]).await
+    gateway.journal.act(&[gateway.act(DOMESTIC, "erasure-replayed", statement.to_string())]).await
 }
 
 /// The list as vault and file have it together; what one of them lacks is added to it.

@@ -371,13 +371,12 @@ async fn record(gateway: &Gateway, archive: &mut Archive, scope: Scope, kept: &[
     };
     let now: OffsetDateTime = gateway.now();
     query::record_lookup(&gateway.journal.channel, &lookup, now).await?;
-    let policy = gateway.policy(DOMESTIC);
-    gateway.journal.log_lookups(policy).await?;
+    gateway.journal.log_lookups(gateway.policy(DOMESTIC)).await?;
     let manifest = archive.members.get(archive::MANIFEST).map_or(&[][..], Vec::as_slice);
     let statement = Statement { manifest: hex::encode(sha256(manifest)), scope };
     archive.put_json(archive::STATEMENT, &statement);
-    let statement = &archive.members[archive::STATEMENT];
-    let receipt = gateway.journal.log_act("evidence-exported", statement, policy).await?;
-    archive.put_json(archive::ACT, &receipt);
+    let statement = String::from_utf8_lossy(&archive.members[archive::STATEMENT]).into_owned();
+    let act = gateway.act(DOMESTIC, "evidence-exported", statement);
+    archive.put_json(archive::ACT, &gateway.journal.act_with_receipt(&act).await?);
     Ok(())
 }

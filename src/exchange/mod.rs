@@ -157,13 +157,13 @@ impl Gateway {
         if self.parties.home.authorities().any(|one| one == authority) { Side::Home } else { Side::Partner }
     }
 
-    /// An officer's act in the log of a corridor, or the domestic one.
-    pub(crate) fn act(&self, corridor: &str, outcome: &str, statement: &serde_json::Value) -> Act {
+    /// An officer's act in the log of a corridor, or the domestic one; its entry commits to the statement.
+    pub(crate) fn act(&self, corridor: &str, outcome: &str, statement: String) -> Act {
         Act {
             id: self.id(),
             corridor: corridor.to_owned(),
             outcome: outcome.to_owned(),
-            statement: statement.to_string(),
+            statement,
             policy: self.policy(corridor),
             assurance: self.assurance(corridor).unwrap_or("domestic").to_owned(),
         }

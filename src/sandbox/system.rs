@@ -221,6 +221,15 @@ impl System {
         let body = event.to_string().into_bytes();
         self.call(Method::POST, "/v1/messages", "application/cloudevents+json", body).await
     }
+
+    /// Posts one canonical event as [`System::call_until_stored`] does.
+    ///
+    /// # Errors
+    /// [`CallFault`] of the last try.
+    pub async fn send_until_stored(&self, event: &Value) -> Result<Reply, CallFault> {
+        let body = event.to_string().into_bytes();
+        self.call_until_stored("/v1/messages", "application/cloudevents+json", body).await
+    }
 }
 
 /// A client over a TLS configuration, with HTTP/1.1: one request at a moment on a connection, as most systems call.

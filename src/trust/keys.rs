@@ -293,7 +293,7 @@ pub(crate) mod tests {
     use rustls_pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer as Spki};
     use std::sync::Arc;
 
-    /// RFC 9421 B.1.4.
+    /// The test key that RFC 9421 B.1.4 publishes: it protects nothing.
     pub(crate) const RFC_ED25519: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF\n-----END PRIVATE KEY-----\n";
     /// RFC 9421 B.1.3.
     pub(crate) const RFC_P256_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEqIVYZVLCrPZHGHjP17CTW0/+D9Lf\nw0EkjqF7xB4FivAxzic30tMM4GF+hR6Dxh71Z50VGGdldkkDXZCnTNnoXQ==\n-----END PUBLIC KEY-----\n";

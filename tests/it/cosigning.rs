@@ -5,6 +5,7 @@ use crate::support::{
     Databases,
     desk::Desk,
     gateway::{TestGateway, event, free_ports},
+    until,
 };
 use ct_merkle::{InclusionProof, RootHash};
 use http::{Method, StatusCode};
@@ -53,12 +54,6 @@ fn keys(gateway: &TestGateway) -> Vec<VerifierKey> {
     text.lines().map(|line| VerifierKey::parse(line).unwrap()).collect()
 }
 
-async fn until(mut reached: impl AsyncFnMut() -> bool) {
-    while !reached().await {
-        tokio::task::yield_now().await;
-    }
-}
-
 async fn state(gateway: &TestGateway) -> cosign::State {
     let pool = &gateway.databases.owner;
     let log = keys(gateway).into_iter().find(|key| key.role == Role::Log && key.name.ends_with("/my")).unwrap().name;
@@ -69,8 +64,7 @@ async fn state(gateway: &TestGateway) -> cosign::State {
 /// receipt.
 async fn stored(system: &System) -> (Value, Receipt) {
     let message = event("movement.arrived.v1", "P-IMM", |_| ());
-    let bytes = message.to_string().into_bytes();
-    let reply = system.call_until_stored("/v1/messages", "application/cloudevents+json", bytes).await.unwrap();
+    let reply = system.send_until_stored(&message).await.unwrap();
     assert!(reply.status.is_success(), "{} {}", reply.status, reply.body);
     (message, serde_json::from_value(reply.body["receipt"].clone()).unwrap())
 }

@@ -151,6 +151,16 @@ async fn an_archive_says_what_is_proven_by_whose_signature_and_what_is_not() {
     std::fs::write(&brought, format!("# ours and theirs\n{own}{}\n", log().verifier())).unwrap();
     let (code, text) = run(&["evidence", "verify", file, "--keys", brought.to_str().unwrap(), "--language", "ar"]);
     assert_eq!((code, text.contains("كل ما في هذا الأرشيف صحيح.")), (Some(0), true), "{text}");
+    // Who has no key of the partner's own log is told what that leaves open, and of no fault.
+    std::fs::write(&brought, own).unwrap();
+    let (code, text) = run(&["evidence", "verify", file, "--keys", brought.to_str().unwrap(), "--json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let result: Value = serde_json::from_str(&text).unwrap();
+    let open = keys(&result["notProven"]);
+    assert!(
+        open.contains("evidence.not-before-key") && !keys(&result["proven"]).contains("evidence.not-before"),
+        "{text}"
+    );
     std::fs::write(&brought, log().verifier().to_string()).unwrap();
     let (code, text) = run(&["evidence", "verify", file, "--keys", brought.to_str().unwrap()]);
     assert_eq!((code, text.contains("export.receipt.json does not hold:")), (Some(1), true), "{text}");
@@ -221,15 +231,30 @@ async fn whatever_is_changed_in_an_archive_is_found_and_named() {
         check::account(&Archive::read(&bytes).unwrap(), Some(&bytes), &Keys::default())
     };
     assert_eq!(names(&account(&whole)), "");
-    let changed = |name: &str| {
-        let mut archive = whole.clone();
+    let change = |archive: &mut Archive, name: &str| {
         let content = archive.members.get_mut(name).unwrap();
         let middle = content.len() / 2;
         content[middle] ^= 1;
+    };
+    let changed = |name: &str| {
+        let mut archive = whole.clone();
+        change(&mut archive, name);
         archive
     };
-    // Every file in turn: changed, taken away, and one that was not there.
-    for name in whole.members.keys() {
+    // What is there only to be looked up is changed all at once: of these files too each is named.
+    let (looked_up, single): (Vec<&String>, Vec<&String>) =
+        whole.members.keys().partition(|name| name.starts_with("schemas/") || name.starts_with("parties/"));
+    let (mut all_changed, mut none_there) = (whole.clone(), whole.clone());
+    for name in &looked_up {
+        change(&mut all_changed, name);
+        none_there.members.remove(*name);
+    }
+    for (archive, what) in [(&all_changed, "changed"), (&none_there, "taken away")] {
+        let faults = names(&account(archive));
+        looked_up.iter().for_each(|name| assert!(faults.contains(*name), "{name} {what}: {faults}"));
+    }
+    // Every other file in turn: changed, taken away, and one that was not there.
+    for name in single {
         let faults = names(&account(&changed(name)));
         // Of the list itself the statement tells, to which the log commits.
         let named = if name == archive::MANIFEST { archive::STATEMENT } else { name };
@@ -250,11 +275,11 @@ async fn whatever_is_changed_in_an_archive_is_found_and_named() {
         let manifest: Manifest = archive.manifest();
         archive.put_json(archive::MANIFEST, &manifest);
     };
-    for name in whole
-        .members
-        .keys()
-        .filter(|name| ![archive::MANIFEST, archive::STATEMENT, archive::ACT].contains(&name.as_str()))
-    {
+    let bound = |name: &&String| {
+        let is_looked_up = looked_up.contains(name) && *name != looked_up[0];
+        !is_looked_up && ![archive::MANIFEST, archive::STATEMENT, archive::ACT].contains(&name.as_str())
+    };
+    for name in whole.members.keys().filter(bound) {
         let mut archive = changed(name);
         mend(&mut archive);
         let faults = names(&account(&archive));

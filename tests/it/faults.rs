@@ -7,7 +7,7 @@
 use crate::support::{
     Databases,
     gateway::{Process, TestGateway, event},
-    is_long,
+    is_long, until,
 };
 use http::StatusCode;
 use onechannel::{
@@ -26,7 +26,7 @@ use onechannel::{
     store::{self, ledger},
 };
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgPoolOptions};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
@@ -85,8 +85,8 @@ const VICTIMS: [Victim; 5] =
 const GATES: i32 = 815;
 const SENDERS: usize = 4;
 
-/// Between two looks at something of another process that does not tell.
-const LOOK: Duration = Duration::from_millis(5);
+/// How long a server may recover before it takes a connection.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What senders were answered: message and receipt.
 type Answered = Arc<watch::Sender<Vec<(Value, Value)>>>;
@@ -187,12 +187,11 @@ impl Stand {
                 while !stop.load(Ordering::Relaxed) {
                     let message = arrival();
                     let receipt = loop {
-                        match system.send(&message).await {
+                        match system.send_until_stored(&message).await {
                             Ok(reply) if reply.status.is_success() => break reply.body["receipt"].clone(),
                             Ok(reply) => assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.body),
                             Err(_) => {}
                         }
-                        tokio::time::sleep(LOOK).await;
                     };
                     answered.send_modify(|answered| answered.push((message, receipt)));
                 }
@@ -211,12 +210,8 @@ impl Stand {
     async fn connection(&self, vault: bool) -> PgConnection {
         let databases = &self.gateway.databases;
         let url = if vault { &databases.vault_url } else { &databases.url };
-        loop {
-            if let Ok(connection) = PgConnection::connect(url).await {
-                return connection;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(RECOVERED_WITHIN).connect_lazy(url).unwrap();
+        pool.acquire().await.unwrap().detach()
     }
 
     /// Lets nothing past a step; gives the connection that holds it and the first session that was stopped there.
@@ -236,13 +231,14 @@ impl Stand {
                  where locktype = 'advisory' and classid = {GATES} and objid = {step} and not granted"
             )
         };
-        loop {
+        let mut stopped = None;
+        until(async || {
             let found = sqlx::query_scalar::<_, i32>(AssertSqlSafe(waiting.clone()));
-            if let Some(pid) = found.fetch_optional(&mut holder).await.unwrap() {
-                return (holder, pid as u32);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+            stopped = found.fetch_optional(&mut holder).await.unwrap();
+            stopped.is_some()
+        })
+        .await;
+        (holder, stopped.unwrap() as u32)
     }
 
     /// Kills at a step, or at random, and starts again what does not start by itself.
@@ -272,9 +268,8 @@ impl Stand {
                     }
                 };
                 self.server.kill_session(session).unwrap();
-                while sqlx::query("select").execute(&mut witness).await.is_ok() {
-                    tokio::time::sleep(LOOK).await;
-                }
+                // Ends when the server cuts it.
+                sqlx::query("select pg_sleep(600)").execute(&mut witness).await.unwrap_err();
             }
         }
         match victim {
@@ -372,9 +367,7 @@ async fn met(holder: &mut PgConnection) {
     let now: String = sqlx::query_scalar("select now()::text").fetch_one(&mut *holder).await.unwrap();
     let waits = "select count(*) from pg_stat_activity where application_name = 'onechannel' and
          backend_start > $1::timestamptz and (wait_event_type = 'Lock' or wait_event = 'SyncRep')";
-    while sqlx::query_scalar::<_, i64>(waits).bind(&now).fetch_one(&mut *holder).await.unwrap() == 0 {
-        tokio::time::sleep(LOOK).await;
-    }
+    until(async || sqlx::query_scalar::<_, i64>(waits).bind(&now).fetch_one(&mut *holder).await.unwrap() > 0).await;
 }
 
 async fn standby(connection: &mut PgConnection, setting: &str) {

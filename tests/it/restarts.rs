@@ -3,6 +3,7 @@
 use crate::support::{
     Databases,
     gateway::{Process, TestGateway, event},
+    until,
 };
 use http::StatusCode;
 use onechannel::{
@@ -50,12 +51,6 @@ fn load(system: &Arc<System>, stop: &Arc<AtomicBool>, away: &Arc<AtomicUsize>) -
     (senders, answered)
 }
 
-async fn until(reached: impl Fn() -> bool) {
-    while !reached() {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// Every answered message, sent again, gets its first receipt.
 async fn all_are_there(system: &System, answered: &Answered) -> usize {
     let answered = answered.lock().unwrap().clone();
@@ -74,12 +69,12 @@ async fn the_database_is_stopped_under_load_and_comes_back() {
     let my = Arc::new(gateway.system("my-gateway"));
     let (stop, away) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let (mut senders, answered) = load(&my, &stop, &away);
-    until(|| answered.lock().unwrap().len() > 50).await;
+    until(async || answered.lock().unwrap().len() > 50).await;
     server.halt().unwrap();
-    until(|| away.load(Ordering::Relaxed) > 0).await;
+    until(async || away.load(Ordering::Relaxed) > 0).await;
     server.resume().unwrap();
     let before = answered.lock().unwrap().len();
-    until(|| answered.lock().unwrap().len() > before + 50).await;
+    until(async || answered.lock().unwrap().len() > before + 50).await;
     stop.store(true, Ordering::Relaxed);
     while let Some(done) = senders.join_next().await {
         done.unwrap();
@@ -95,11 +90,11 @@ async fn the_gateway_is_killed_under_load_and_starts_again() {
     let (stop, away) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut process = Process::serve(&gateway);
     let (mut senders, answered) = load(&my, &stop, &away);
-    until(|| answered.lock().unwrap().len() > 50).await;
+    until(async || answered.lock().unwrap().len() > 50).await;
     process.kill();
     let before = answered.lock().unwrap().len();
     process = Process::serve(&gateway);
-    until(|| answered.lock().unwrap().len() > before + 50).await;
+    until(async || answered.lock().unwrap().len() > before + 50).await;
     stop.store(true, Ordering::Relaxed);
     while let Some(done) = senders.join_next().await {
         done.unwrap();

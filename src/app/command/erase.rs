@@ -9,7 +9,7 @@ use crate::{
     },
     store::erasures::{self, Recorded},
 };
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 #[derive(Debug, clap::Args)]
@@ -78,21 +78,17 @@ fn start(fault: impl ToString) -> CommandFault {
     CommandFault::Start(fault.to_string())
 }
 
-async fn ready(config: &std::path::Path) -> Result<Arc<Gateway>, CommandFault> {
-    gateway::ready(&Config::read(config).map_err(start)?).await.map_err(start)
-}
-
 impl Arguments {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
         match self.command {
             Some(Command::Hold(held)) => {
-                let gateway = ready(&held.config).await?;
+                let (_, gateway) = super::ready(&held.config).await?;
                 erase::hold(&gateway, &held.placement, &held.officer, &held.basis).await.map_err(start)?;
                 println!("a hold stands: the person is not erased while it does");
                 Ok(true)
             }
             Some(Command::Lift(held)) => {
-                let gateway = ready(&held.config).await?;
+                let (_, gateway) = super::ready(&held.config).await?;
                 let lifted = erase::lift(&gateway, &held.placement, &held.officer, &held.basis).await.map_err(start)?;
                 println!("{lifted} holds lifted");
                 Ok(lifted > 0)
@@ -106,7 +102,7 @@ impl Arguments {
                 let officers: [String; 2] =
                     self.officers.try_into().map_err(|_| start("erasing needs exactly two --officer"))?;
                 let (placement, basis) = (self.placement.unwrap_or_default(), self.basis.unwrap_or_default());
-                let gateway = ready(&self.config).await?;
+                let (_, gateway) = super::ready(&self.config).await?;
                 tell(erase::erase(&gateway, &placement, officers, &basis).await.map_err(start)?)
             }
         }

@@ -3,7 +3,6 @@
 
 use super::{CommandFault, Holds};
 use crate::{
-    app::{config::Config, gateway},
     evidence::{
         archive::{ARCHIVE_MAX, Archive},
         check::{self, Keys},
@@ -118,8 +117,7 @@ impl Export {
             case_number: self.case_number,
             language: self.language.unwrap_or_else(super::own_language),
         };
-        let config = Config::read(&self.config).map_err(start)?;
-        let gateway = gateway::ready(&config).await.map_err(|faults| start(faults.to_string()))?;
+        let (config, gateway) = super::ready(&self.config).await?;
         // Made first, so that nothing is on record as disclosed that could not be written.
         let mut file = new_file(&self.out).map_err(|fault| CommandFault::Unwritten(self.out.clone(), fault))?;
         let written = match export::export(&gateway, &asked, &config.schemas).await {

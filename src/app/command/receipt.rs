@@ -1,13 +1,7 @@
 //! `onechannel receipt verify FILE`: needs neither database nor network. `receipt open`: what a court needs to check one message.
 
 use super::{CommandFault, Holds, read_keys};
-use crate::{
-    app::{config::Config, gateway},
-    evidence,
-    exchange::opening,
-    ledger::receipt::Receipt,
-    words::Lang,
-};
+use crate::{evidence, exchange::opening, ledger::receipt::Receipt, words::Lang};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -64,11 +58,9 @@ impl Command {
         let (file, keys, message, language, page, json) = match self {
             Self::Verify { file, keys, message, language, page, json } => (file, keys, message, language, page, json),
             Self::Open { message, folder, officer, basis, config } => {
-                let start = |fault: String| CommandFault::Start(fault);
-                let config = Config::read(&config).map_err(start)?;
-                let gateway = gateway::ready(&config).await.map_err(|faults| start(faults.to_string()))?;
+                let (_, gateway) = super::ready(&config).await?;
                 let opened = opening::open(&gateway, message, &officer, &basis).await;
-                return write(&folder, &opened.map_err(|fault| start(fault.to_string()))?);
+                return write(&folder, &opened.map_err(|fault| CommandFault::Start(fault.to_string()))?);
             }
         };
         let receipt: Receipt = serde_json::from_slice(&read(&file)?)

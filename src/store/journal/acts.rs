@@ -1,9 +1,8 @@
 //! What officers did, on record: an act is committed with what follows from it, its leaf follows in the next batch, like a look-up's.
 //! So an act never waits for a log that is halted, and is never lost by a crash between the two.
 
-use super::{DOMESTIC, Journal};
+use super::Journal;
 use crate::{
-    domain::clock::uuid_v7,
     ledger::{
         entry::{Entry, EntryKind},
         receipt::Receipt,
@@ -15,7 +14,7 @@ use crate::{
     vault::commitment,
 };
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -57,6 +56,18 @@ impl Act {
         .await?;
         Ok(())
     }
+
+    fn entry(&self, opening: &[u8; 32], now: OffsetDateTime) -> Entry {
+        Entry {
+            kind: EntryKind::Officer,
+            time: now,
+            id: self.id,
+            outcome: self.outcome.clone(),
+            policy: self.policy,
+            assurance: self.assurance.clone(),
+            commitment: commitment(opening, self.statement.as_bytes()),
+        }
+    }
 }
 
 impl Journal {
@@ -71,6 +82,23 @@ impl Journal {
         }
         transaction.commit().await?;
         self.log_acts().await.map(drop)
+    }
+
+    /// Records an act and its leaf together; gives the receipt, which opens on the statement.
+    ///
+    /// # Errors
+    /// [`StoreFault`]: nothing is recorded, [`StoreFault::Halted`] where the log takes no entries.
+    pub async fn act_with_receipt(&self, act: &Act) -> Result<Box<Receipt>, StoreFault> {
+        let now = self.clock.now();
+        let opening = self.openings([act.id]).await?[&act.id];
+        let entry = act.entry(&opening, now);
+        let mut transaction = self.writing.begin().await?;
+        act.insert(&mut transaction, now).await?;
+        let appended = self.leaves(&mut transaction, &act.corridor, &[act.id], &[entry.encode()], now).await?;
+        transaction.commit().await?;
+        let path = appended.commit.inclusion(appended.first).unwrap_or_default();
+        let at = (appended.first, path.as_slice());
+        Ok(Box::new(Receipt::new(act.id, &act.corridor, &entry, at, &appended.note, Some(opening))))
     }
 
     /// Gives every act that has none yet its leaf, but in a log that is halted; gives their number.
@@ -91,72 +119,52 @@ impl Journal {
         if rows.is_empty() {
             return Ok(0);
         }
-        let owners: Vec<KeyOwner> = rows.iter().map(|row| owner(row.id)).collect();
-        let keys = vault_keys::ensure(&self.vault, &self.kek, &owners, |_| true, &*self.clock, &*self.random).await?;
-        let mut by_corridor: BTreeMap<&str, Vec<(Uuid, String)>> = BTreeMap::new();
-        for row in &rows {
-            let bad = || StoreFault::BadRow { table: "acts", column: "policy", row: row.id.to_string() };
-            let entry = Entry {
-                kind: EntryKind::Officer,
-                time: now,
-                id: row.id,
-                outcome: row.outcome.clone(),
-                policy: row.policy.as_slice().try_into().map_err(|_| bad())?,
-                assurance: row.assurance.clone(),
-                commitment: commitment(&keys[&owner(row.id)].opening(row.id), row.statement.as_bytes()),
-            };
-            by_corridor.entry(&row.corridor).or_default().push((row.id, entry.encode()));
+        let openings = self.openings(rows.iter().map(|row| row.id)).await?;
+        let mut by_corridor: BTreeMap<String, (Vec<Uuid>, Vec<String>)> = BTreeMap::new();
+        let count = rows.len();
+        for row in rows {
+            let bad = |_| StoreFault::BadRow { table: "acts", column: "policy", row: row.id.to_string() };
+            let policy = row.policy.as_slice().try_into().map_err(bad)?;
+            let (id, corridor, outcome, statement) = (row.id, row.corridor, row.outcome, row.statement);
+            let act = Act { id, corridor, outcome, statement, policy, assurance: row.assurance };
+            let line = act.entry(&openings[&id], now).encode();
+            let (ids, lines) = by_corridor.entry(act.corridor).or_default();
+            ids.push(id);
+            lines.push(line);
         }
         // The heads' locks come last and in one order for all instances.
-        for (corridor, entries) in by_corridor {
-            let log = self.log(corridor);
-            let (ids, lines): (Vec<Uuid>, Vec<String>) = entries.into_iter().unzip();
-            let appended = ledger::append(&mut transaction, &log, &lines, self.signer(&log)?, now).await?;
-            sqlx::query!(
-                "update acts a set leaf = $2 + t.n - 1 from unnest($1::uuid[]) with ordinality as t (id, n) where a.id = t.id",
-                &ids,
-                appended.first as i64
-            )
-            .execute(&mut *transaction)
-            .await?;
+        for (corridor, (ids, lines)) in &by_corridor {
+            self.leaves(&mut transaction, corridor, ids, lines, now).await?;
         }
         transaction.commit().await?;
-        Ok(rows.len())
+        Ok(count)
     }
 
-    /// Appends an officer's act to the domestic log; gives its receipt, which opens on the statement.
-    ///
-    /// # Errors
-    /// [`StoreFault`].
-    pub async fn log_act(&self, outcome: &str, statement: &[u8], policy: [u8; 32]) -> Result<Box<Receipt>, StoreFault> {
-        let now: OffsetDateTime = self.clock.now();
-        let id = uuid_v7(&*self.clock, &*self.random);
-        let owner = owner(id);
-        let keys = vault_keys::ensure(
-            &self.vault,
-            &self.kek,
-            std::slice::from_ref(&owner),
-            |_| true,
-            &*self.clock,
-            &*self.random,
+    /// The opening of each act's entry.
+    async fn openings(&self, acts: impl IntoIterator<Item = Uuid>) -> Result<HashMap<Uuid, [u8; 32]>, StoreFault> {
+        let owners: HashMap<Uuid, KeyOwner> = acts.into_iter().map(|id| (id, owner(id))).collect();
+        let all: Vec<KeyOwner> = owners.values().cloned().collect();
+        let keys = vault_keys::ensure(&self.vault, &self.kek, &all, |_| true, &*self.clock, &*self.random).await?;
+        Ok(owners.into_iter().map(|(id, owner)| (id, keys[&owner].opening(id))).collect())
+    }
+
+    async fn leaves(
+        &self,
+        transaction: &mut PgConnection,
+        corridor: &str,
+        ids: &[Uuid],
+        lines: &[String],
+        now: OffsetDateTime,
+    ) -> Result<ledger::Appended, StoreFault> {
+        let log = self.log(corridor);
+        let appended = ledger::append(transaction, &log, lines, self.signer(&log)?, now).await?;
+        sqlx::query!(
+            "update acts a set leaf = $2 + t.n - 1 from unnest($1::uuid[]) with ordinality as t (id, n) where a.id = t.id",
+            ids,
+            appended.first as i64
         )
+        .execute(&mut *transaction)
         .await?;
-        let opening = keys[&owner].opening(id);
-        let entry = Entry {
-            kind: EntryKind::Officer,
-            time: now,
-            id,
-            outcome: outcome.to_owned(),
-            policy,
-            assurance: "domestic".to_owned(),
-            commitment: commitment(&opening, statement),
-        };
-        let log = self.log(DOMESTIC);
-        let mut transaction = self.writing.begin().await?;
-        let appended = ledger::append(&mut transaction, &log, &[entry.encode()], self.signer(&log)?, now).await?;
-        transaction.commit().await?;
-        let path = appended.commit.inclusion(appended.first).unwrap_or_default();
-        let at = (appended.first, path.as_slice());
-        Ok(Box::new(Receipt::new(id, DOMESTIC, &entry, at, &appended.note, Some(opening))))
+        Ok(appended)
     }
 }

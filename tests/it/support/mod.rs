@@ -30,6 +30,13 @@ fn server() -> &'static PrivatePostgres {
     SERVER.get_or_init(|| PrivatePostgres::start(Durability::None, None, &SystemRandom).unwrap())
 }
 
+/// Waits until something is so that nobody tells: it is looked at again and again, and the test runner's own limit ends it.
+pub(crate) async fn until(mut reached: impl AsyncFnMut() -> bool) {
+    while !reached().await {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Two migrated databases; the pools connect as the gateway's role, which may only do what the gateway may.
 pub(crate) struct Databases {
     pub(crate) channel: PgPool,
