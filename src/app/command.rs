@@ -23,9 +23,9 @@ mod partner;
 mod receipt;
 mod serve;
 
-use crate::words::Lang;
+use crate::{evidence::check::Keys, ledger::note::VerifierKey, trust::keys::VerifyingKey, words::Lang};
 use clap::{CommandFactory, Parser, Subcommand};
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 /// A bilateral data-exchange gateway.
 #[derive(Debug, Parser)]
@@ -156,22 +156,29 @@ impl Cli {
 /// The configuration in a file, and the use cases by it, once nobody who was erased is there again.
 async fn ready(
     config: &std::path::Path,
-) -> Result<(super::config::Config, std::sync::Arc<crate::exchange::Gateway>), CommandFault> {
+) -> Result<(super::config::Config, Arc<crate::exchange::Gateway>), CommandFault> {
     let config = super::config::Config::read(config).map_err(CommandFault::Start)?;
     let gateway = super::gateway::ready(&config).await.map_err(|faults| CommandFault::Start(faults.to_string()))?;
     Ok((config, gateway))
 }
 
-/// Note verifier keys from a file: one a line, blank lines and `#` comments between.
-fn read_keys(path: &std::path::Path) -> Result<Vec<crate::ledger::note::VerifierKey>, CommandFault> {
-    let text = std::fs::read_to_string(path).map_err(|e| CommandFault::File(path.into(), e))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    lines
-        .map(|(n, line)| {
-            crate::ledger::note::VerifierKey::parse(line)
-                .map_err(|fault| CommandFault::Content(path.into(), format!("line {}: {fault}", n + 1)))
-        })
-        .collect()
+/// Keys from a file, one a line, blank lines and `#` comments between: C2SP verifier keys of logs and witnesses, JWKs of parties.
+fn read_keys(path: &std::path::Path) -> Result<Keys, CommandFault> {
+    let text = std::fs::read_to_string(path).map_err(|fault| CommandFault::File(path.into(), fault))?;
+    let mut keys = Keys::default();
+    for (n, line) in text.lines().map(str::trim).enumerate() {
+        let fault = |fault: String| CommandFault::Content(path.into(), format!("line {}: {fault}", n + 1));
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if line.starts_with('{') {
+            let jwk = serde_json::from_str(line).map_err(|found| fault(found.to_string()))?;
+            keys.signing.push(Arc::new(VerifyingKey::from_jwk(&jwk).map_err(|found| fault(found.to_string()))?));
+        } else {
+            keys.logs.push(VerifierKey::parse(line).map_err(|found| fault(found.to_string()))?);
+        }
+    }
+    Ok(keys)
 }
 
 /// A language by its code.

@@ -104,6 +104,11 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether something is proven and nothing is wrong.
+    pub fn holds(&self) -> bool {
+        self.faults.is_empty() && !self.proven.is_empty()
+    }
+
     fn sections(&self) -> [(&'static str, &[Sentence]); 4] {
         [
             ("account.faults", &self.faults),

@@ -14,7 +14,8 @@
 //! | `messages/ID/not-before.note`, `not-before.receipt.json` | a checkpoint of the partner's log; the receipt of the earlier entry that commits to it |
 //! | `certificates/THUMBPRINT.pem` | chains of connections |
 //! | `policies/DIGEST.json` | what decided, by digests |
-//! | `schemas/…`, `parties/CODE/…` | the files with those digests, where the running software still has them; roots of certificates as they are now |
+//! | `schemas/…`, `parties/CODE/…` | the files with those digests, where the running software still has them |
+//! | `roots/CODE/…` | roots of a party's certificates, as they are now |
 
 use crate::vault::sha256;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,10 @@ pub const MANIFEST: &str = "manifest.json";
 pub const STATEMENT: &str = "export.statement.json";
 /// The receipt of that act.
 pub const ACT: &str = "export.receipt.json";
+/// The outcome of its entry.
+pub const ACT_OUTCOME: &str = "evidence-exported";
+/// The assurance of its entry: an act of the domestic log.
+pub const DOMESTIC: &str = "domestic";
 /// What was asked.
 pub const SCOPE: &str = "scope.json";
 /// Public keys.
@@ -168,7 +173,7 @@ pub struct Told {
     pub party: String,
     /// Its number in the party's mailbox.
     pub seq: i64,
-    /// `waiting`, `delivered`, `refused` or `parked`.
+    /// How it stood when the archive was made: `waiting`, `delivered`, `refused`, `parked` or `erased`.
     pub state: String,
     /// A stable word for why.
     pub reason: Option<String>,
@@ -204,6 +209,11 @@ impl Archive {
     pub fn manifest(&self) -> Manifest {
         let listed = self.members.iter().filter(|(name, _)| ![MANIFEST, STATEMENT, ACT].contains(&name.as_str()));
         Manifest { members: listed.map(|(name, bytes)| (name.clone(), hex::encode(sha256(bytes)))).collect() }
+    }
+
+    /// Its bytes at most, packed: a tar adds a header and less than a block to each file, and two blocks at its end.
+    pub fn size(&self) -> u64 {
+        self.members.values().map(|bytes| bytes.len() as u64 + 1_024).sum::<u64>() + 10_240
     }
 
     /// The bytes of the file. `made` stands as time beside each name.

@@ -5,13 +5,14 @@
 use super::{
     account::{Account, Sentence},
     archive::{self, Archive, Content, Key, Manifest, Record, Scope, Statement},
-    of_message,
+    decided, of_message,
     receipt::{of_fault, rfc3339},
 };
 use crate::{
     ledger::{
-        note::{Role, VerifierKey},
-        receipt::{Receipt, Verified},
+        entry::EntryKind,
+        note::{NoteFault, Role, VerifierKey},
+        receipt::{Receipt, ReceiptFault, Verified},
         tree::Hash,
     },
     trust::keys::VerifyingKey,
@@ -37,13 +38,17 @@ pub(super) struct Findings<'a> {
     pub(super) archive: &'a Archive,
     pub(super) logs: Vec<VerifierKey>,
     signing: Vec<(Key, Arc<VerifyingKey>)>,
+    /// Keys of the archive that the reader, who brought others, did not bring.
+    left: Vec<Key>,
+    /// The origin of all logs but its last part: they are one gateway's.
+    gateway: Option<String>,
     pub(super) faults: Vec<Sentence>,
     pub(super) proven: Claims,
     pub(super) stated: Claims,
     pub(super) not_proven: Claims,
     used: BTreeSet<String>,
     /// Digests of folders, by their names.
-    pub(super) folders: BTreeMap<String, Option<Hash>>,
+    pub(super) folders: BTreeMap<String, Hash>,
 }
 
 /// Sentences, each with the messages of which it holds.
@@ -53,12 +58,20 @@ pub(super) struct Claims(Vec<(Sentence, Vec<String>)>);
 impl Claims {
     /// Says something of a message.
     pub(super) fn of(&mut self, message: &Record, sentence: Sentence) {
-        let message = message.message.to_string();
+        self.about(message.message.to_string(), sentence);
+    }
+
+    fn about(&mut self, message: String, sentence: Sentence) {
         match self.0.iter_mut().find(|(known, _)| *known == sentence) {
             Some((_, messages)) if messages.contains(&message) => {}
             Some((_, messages)) => messages.push(message),
             None => self.0.push((sentence, vec![message])),
         }
+    }
+
+    /// Says something of a file.
+    fn of_member(&mut self, member: &str, sentence: Sentence) {
+        self.about(member.to_owned(), sentence);
     }
 
     /// Says something of the whole.
@@ -78,6 +91,8 @@ impl<'a> Findings<'a> {
             archive,
             logs: given.logs.clone(),
             signing: Vec::new(),
+            left: Vec::new(),
+            gateway: None,
             faults: Vec::new(),
             proven: Claims::default(),
             stated: Claims::default(),
@@ -107,6 +122,8 @@ impl<'a> Findings<'a> {
             if brought || given.signing.is_empty() {
                 inside |= !brought;
                 findings.signing.push((key, Arc::new(jwk)));
+            } else {
+                findings.left.push(key);
             }
         }
         if inside {
@@ -128,7 +145,8 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// A receipt in a file, and whether it opens on `original`; names what does not hold.
+    /// A receipt in a file, and whether it opens on `original`; names what does not hold. Of a log whose key the reader did not bring
+    /// nothing is proven, and nothing is wrong.
     pub(super) fn receipt(&mut self, member: &str, original: Option<(&str, &[u8])>) -> Option<(Receipt, Verified)> {
         let Some(receipt) = self.archive.json::<Receipt>(member) else {
             self.fault(if self.archive.members.contains_key(member) { "unreadable" } else { "missing" }, member);
@@ -144,7 +162,16 @@ impl<'a> Findings<'a> {
                     witness || (key.role == Role::Log && key.name == verified.checkpoint.origin)
                 };
                 self.used.extend(self.logs.iter().filter(of).map(ToString::to_string));
+                let gateway = verified.checkpoint.origin.rsplit_once('/').map_or("", |(gateway, _)| gateway).to_owned();
+                if *self.gateway.get_or_insert_with(|| gateway.clone()) != gateway {
+                    self.fault("other", member);
+                }
                 Some((receipt, verified))
+            }
+            Err(ReceiptFault::Checkpoint(NoteFault::UnknownSigner)) if !self.has_log(origin(&receipt.checkpoint)) => {
+                let unknown = Sentence::of("evidence.log-key").with("log", origin(&receipt.checkpoint));
+                self.not_proven.of_member(member, unknown);
+                None
             }
             Err(fault) => {
                 self.faults.push(Sentence::of("evidence.fault-member").with("member", member).then(of_fault(&fault)));
@@ -153,12 +180,20 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// Keys of a party with an id, for messages or answers.
+    /// Keys of a party with an id. A system of a party that fetches its messages acknowledges them under the key by which it sends.
     pub(super) fn signing(&self, party: &str, kid: &str) -> Vec<Arc<VerifyingKey>> {
-        let of = |(key, _): &&(Key, Arc<VerifyingKey>)| {
-            key.party == party && key.kid == kid && ["message", "answer"].contains(&key.purpose.as_str())
-        };
+        let of = |(key, _): &&(Key, Arc<VerifyingKey>)| is_of(key, party, kid);
         self.signing.iter().filter(of).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Whether the archive has such a key and the reader, who brought others, did not bring it.
+    pub(super) fn was_left(&self, party: &str, kid: &str) -> bool {
+        self.left.iter().any(|key| is_of(key, party, kid))
+    }
+
+    /// Whether there is a key of a log.
+    pub(super) fn has_log(&self, origin: &str) -> bool {
+        self.logs.iter().any(|key| key.role == Role::Log && key.name == origin)
     }
 
     /// A key that proved something.
@@ -169,6 +204,15 @@ impl<'a> Findings<'a> {
     pub(super) fn used_line(&mut self, line: String) {
         self.used.insert(line);
     }
+}
+
+fn is_of(key: &Key, party: &str, kid: &str) -> bool {
+    key.party == party && key.kid == kid && ["message", "answer"].contains(&key.purpose.as_str())
+}
+
+/// The origin that a note names.
+pub(super) fn origin(note: &str) -> &str {
+    note.lines().next().unwrap_or_default()
 }
 
 /// The account of an archive. `bytes` is the file that it was read from, where there is one: nothing may stand in it besides.
@@ -206,11 +250,18 @@ pub fn account(archive: &Archive, bytes: Option<&[u8]>, given: &Keys) -> Account
         let line = line.with("time", rfc3339(record.received_at)).with("outcome", &record.outcome);
         findings.stated.say(line);
     }
+    decided::folders(&mut findings);
     records.iter().for_each(|record| of_message::check(&mut findings, record));
     findings.not_proven.say(Sentence::of("receipt.truth"));
     findings.not_proven.say(Sentence::of("receipt.owner"));
     let by_hand = ["evidence.hand-list", "evidence.hand-receipt", "evidence.hand-signature"];
     let by_hand = by_hand.into_iter().map(Sentence::of).collect();
+    let (proven, not_proven) = (findings.proven.finish(), findings.not_proven.finish());
+    let verdict = match (findings.faults.is_empty(), proven.is_empty()) {
+        (false, _) => "evidence.fails",
+        (true, true) => "evidence.nothing",
+        (true, false) => "evidence.holds",
+    };
     let title = scope.map_or_else(
         || Sentence::of("evidence.unknown"),
         |scope| {
@@ -221,11 +272,11 @@ pub fn account(archive: &Archive, bytes: Option<&[u8]>, given: &Keys) -> Account
     );
     Account {
         title,
-        verdict: Sentence::of(if findings.faults.is_empty() { "evidence.holds" } else { "evidence.fails" }),
+        verdict: Sentence::of(verdict),
         faults: findings.faults,
-        proven: findings.proven.finish(),
+        proven,
         stated: findings.stated.finish(),
-        not_proven: findings.not_proven.finish(),
+        not_proven,
         keys: findings.used.into_iter().collect(),
         by_hand,
         appendix: Vec::new(),
@@ -256,6 +307,12 @@ fn list(findings: &mut Findings<'_>, scope: Option<&Scope>) {
     let Some((receipt, verified)) = findings.receipt(archive::ACT, Some((archive::STATEMENT, statement))) else {
         return;
     };
+    let entry = &verified.entry;
+    if entry.kind != EntryKind::Officer || entry.outcome != archive::ACT_OUTCOME || entry.assurance != archive::DOMESTIC
+    {
+        // Any message may say what a statement says: only an officer's act in the domestic log counts.
+        return findings.fault("other", archive::ACT);
+    }
     if findings.faults.is_empty() {
         let listed = Sentence::of("evidence.listed").with("index", receipt.index);
         findings.proven.say(listed.with("log", &verified.checkpoint.origin));

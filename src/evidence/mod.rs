@@ -9,5 +9,6 @@
 pub mod account;
 pub mod archive;
 pub mod check;
+mod decided;
 mod of_message;
 pub mod receipt;

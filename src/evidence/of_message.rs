@@ -1,10 +1,11 @@
-//! What an archive shows of one message: its entry, its sender's signature, certificate and mandate, what decided, who was told, and
-//! between which bounds of time it was recorded.
+//! What an archive shows of one message: its entry, its sender's signature and certificate, who was told, and between which bounds of
+//! time it was recorded. What decided, and by which mandate, is in [`super::decided`].
 
 use super::{
     account::Sentence,
     archive::{Content, Record},
-    check::{Findings, instant, is_shown},
+    check::{Findings, instant, is_shown, origin},
+    decided,
     receipt::rfc3339,
 };
 use crate::{
@@ -12,20 +13,17 @@ use crate::{
         entry::EntryKind,
         note::{Role, Signed},
         receipt::{Receipt, Verified},
-        tree::Hash,
     },
-    partner::profile::Profile,
-    schema::bundle,
     trust::{
         anchors::{PartyAnchors, PeerCertificate, TrustStore},
         digest,
-        httpsig::{self, Kept},
+        httpsig::{self, Kept, REQUEST_TAG, RESPONSE_TAG},
     },
     vault::sha256,
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Deserialize;
-use std::path::Path;
+use serde_json::Value;
 
 /// What is kept of a signature.
 #[derive(Deserialize)]
@@ -34,17 +32,6 @@ struct Signature {
     signature: Option<String>,
     certificate: Option<String>,
     revocation: Option<String>,
-}
-
-/// A policy document.
-#[derive(Deserialize)]
-struct Policy {
-    software: String,
-    schemas: String,
-    party: String,
-    profile_and_mappings: String,
-    home: Option<String>,
-    home_profile: Option<String>,
 }
 
 pub(super) fn check(findings: &mut Findings<'_>, record: &Record) {
@@ -78,9 +65,10 @@ pub(super) fn check(findings: &mut Findings<'_>, record: &Record) {
     }
     if let Some(bytes) = request {
         let presented = sender(findings, record, &name("signature.json"), &bytes_name, bytes);
-        decided(findings, record, entry.policy, &presented);
+        in_the_name(findings, record, &folder, bytes);
+        decided::check(findings, record, entry.policy, &presented);
     } else {
-        decided(findings, record, entry.policy, &[]);
+        decided::check(findings, record, entry.policy, &[]);
     }
     told(findings, record, &folder);
     bounds(findings, record, &folder, &receipt, &verified);
@@ -95,7 +83,7 @@ fn sender(findings: &mut Findings<'_>, record: &Record, name: &str, bytes_name: 
     };
     match (&kept.signature_base, &kept.signature) {
         (Some(base), Some(signature)) => {
-            if let Some(kept) = signed(findings, name, &record.party, base, signature) {
+            if let Some(kept) = signed(findings, record, name, &record.party, (base, signature), REQUEST_TAG) {
                 let claim = |key: &str| Sentence::of(key).with("key", &kept.keyid).with("party", &record.party);
                 match &kept.content_digest {
                     Some(value) if digest::is_of(value, bytes) => {
@@ -116,8 +104,28 @@ fn sender(findings: &mut Findings<'_>, record: &Record, name: &str, bytes_name: 
     certificate(findings, record, thumbprint)
 }
 
-/// Verifies a kept signature by a key of the party.
-fn signed(findings: &mut Findings<'_>, name: &str, party: &str, base: &str, signature: &str) -> Option<Kept> {
+/// In whose name the message says that it was sent. Bytes in a party's own format say so only through its mapping.
+fn in_the_name(findings: &mut Findings<'_>, record: &Record, folder: &str, bytes: &[u8]) {
+    let event: Option<Value> = serde_json::from_slice(bytes).ok();
+    match event.as_ref().filter(|event| event.get("specversion").is_some()).map(|event| &event["authority"]) {
+        Some(authority) if authority.as_str() == Some(&record.authority) => {}
+        Some(_) => findings.fault("other", &format!("{folder}/record.json")),
+        None => {
+            let read = Sentence::of("evidence.authority-read").with("authority", &record.authority);
+            findings.not_proven.of(record, read);
+        }
+    }
+}
+
+/// Verifies a kept signature by a key of the party; it must have been made for that.
+fn signed(
+    findings: &mut Findings<'_>,
+    record: &Record,
+    name: &str,
+    party: &str,
+    (base, signature): (&str, &str),
+    tag: &str,
+) -> Option<Kept> {
     let mut named = String::new();
     let mut fault = None;
     // One id may have stood for several keys over the years.
@@ -128,6 +136,7 @@ fn signed(findings: &mut Findings<'_>, name: &str, party: &str, base: &str, sign
             findings.signing(party, kid).get(at).cloned()
         });
         match result {
+            Ok(kept) if kept.tag.as_deref() != Some(tag) => fault = Some(httpsig::Refusal::Invalid),
             Ok(kept) => {
                 if let Some(key) = findings.signing(party, &named).get(at) {
                     findings.used(&key.clone());
@@ -143,6 +152,10 @@ fn signed(findings: &mut Findings<'_>, name: &str, party: &str, base: &str, sign
         }
     }
     match fault {
+        None if findings.was_left(party, &named) => {
+            let left = Sentence::of("evidence.signing-key").with("key", &named).with("party", party);
+            findings.not_proven.of(record, left);
+        }
         None => findings.fault_with("key", name, Some(&named)),
         Some(_) => findings.fault("signature", name),
     }
@@ -163,8 +176,8 @@ fn certificate(findings: &mut Findings<'_>, record: &Record, thumbprint: &str) -
         findings.fault("certificate", &name);
         return Vec::new();
     }
-    let roots = format!("parties/{}/", record.party);
-    let roots = archive.members.iter().filter(|(name, _)| name.starts_with(&roots) && name.ends_with(".pem"));
+    let roots = format!("roots/{}/", record.party);
+    let roots = archive.members.iter().filter(|(name, _)| name.starts_with(&roots));
     let roots: Vec<CertificateDer<'static>> = roots.flat_map(|(_, pem)| read(pem)).collect();
     if roots.is_empty() {
         findings.not_proven.of(record, Sentence::of("evidence.no-certificate"));
@@ -181,88 +194,12 @@ fn certificate(findings: &mut Findings<'_>, record: &Record, thumbprint: &str) -
         .ok()
         .and_then(|store| PeerCertificate::from_chain(&store, &chain, record.received_at).ok());
     let Some(peer) = peer else {
-        findings.fault("certificate", &name);
+        // The roots are those of the day on which the archive was made: they may be others by then.
+        findings.not_proven.of(record, Sentence::of("evidence.no-certificate"));
         return Vec::new();
     };
     findings.proven.of(record, Sentence::of("evidence.certificate").with("party", &record.party));
     peer.dns_sans
-}
-
-/// What decided: the policy document that the entry names, and the files that it names in turn.
-fn decided(findings: &mut Findings<'_>, record: &Record, policy: Hash, presented: &[String]) {
-    let archive = findings.archive;
-    let digest = hex::encode(policy);
-    let name = format!("policies/{digest}.json");
-    let unknown = || Sentence::of("evidence.no-rules").with("policy", &digest);
-    let no_mandate = || Sentence::of("evidence.no-mandate").with("authority", &record.authority);
-    let Some(document) = archive.members.get(&name) else {
-        findings.not_proven.of(record, unknown());
-        findings.not_proven.of(record, no_mandate());
-        return;
-    };
-    if sha256(document) != policy {
-        return findings.fault("policy", &name);
-    }
-    let Ok(policy) = serde_json::from_slice::<Policy>(document) else { return findings.fault("unreadable", &name) };
-    findings.stated.of(record, Sentence::of("evidence.software").with("software", &policy.software));
-    let party = |code: &str| format!("parties/{code}/");
-    let mut folders = vec![
-        ("schemas/".to_owned(), bundle::SCHEMAS, &policy.schemas),
-        (party(&policy.party), bundle::PARTY, &policy.profile_and_mappings),
-    ];
-    if let (Some(home), Some(digest)) = (&policy.home, &policy.home_profile) {
-        folders.push((party(home), bundle::PARTY, digest));
-    }
-    let mut bound = Vec::new();
-    let mut all = true;
-    for (folder, endings, digest) in &folders {
-        match of_folder(findings, folder, endings) {
-            None => all = false,
-            Some(found) if hex::encode(found) == **digest => bound.push(folder.clone()),
-            Some(_) => findings.fault("policy", folder),
-        }
-    }
-    let rules = if all { Sentence::of("evidence.rules") } else { unknown() };
-    if all {
-        findings.proven.of(record, rules)
-    } else {
-        findings.not_proven.of(record, rules)
-    }
-    let folder = party(&record.party);
-    let profile = archive.members.get(&format!("{folder}party.toml")).filter(|_| bound.contains(&folder));
-    let profile: Option<Profile> = profile.and_then(|text| toml::from_str(std::str::from_utf8(text).ok()?).ok());
-    let may = profile.is_some_and(|profile| {
-        let client = profile.client.iter().find(|client| client.id == record.client);
-        let named = client.is_some_and(|client| {
-            let san = client.san.to_ascii_lowercase();
-            client.authorities.contains(&record.authority) && presented.contains(&san)
-        });
-        let zone = profile.offset();
-        named && zone.is_ok_and(|zone| profile.mandated(&record.authority, record.asserted_at, zone))
-    });
-    if may {
-        let claim = Sentence::of("evidence.mandate").with("client", &record.client);
-        findings.proven.of(record, claim.with("authority", &record.authority));
-    } else {
-        findings.not_proven.of(record, no_mandate());
-    }
-}
-
-/// The digest of a folder of the archive, computed once; `None` where it is not there.
-fn of_folder(findings: &mut Findings<'_>, folder: &str, endings: &[&str]) -> Option<Hash> {
-    if let Some(known) = findings.folders.get(folder) {
-        return *known;
-    }
-    let files: Vec<(&str, &[u8])> = findings
-        .archive
-        .members
-        .iter()
-        .filter_map(|(name, bytes)| Some((name.strip_prefix(folder)?, bytes.as_slice())))
-        .filter(|(name, _)| bundle::counts(Path::new(name), endings))
-        .collect();
-    let digest = (!files.is_empty()).then(|| bundle::digest(files));
-    findings.folders.insert(folder.to_owned(), digest);
-    digest
 }
 
 /// Who was told, and what they answered.
@@ -277,16 +214,14 @@ fn told(findings: &mut Findings<'_>, record: &Record, folder: &str) {
         findings.stated.of(record, state);
         findings.not_proven.of(record, Sentence::of("evidence.sent").with("party", &one.party));
         if !archive.members.contains_key(&receipt_name) {
-            // What had not been told when the person was erased ended without an answer, and so without an entry.
-            if one.settled_at.is_some() && one.state != "erased" {
-                findings.fault("missing", &receipt_name);
-            }
+            // It waits, or it was made to wait again, or ended without an answer.
             continue;
         }
         let answer = archive.members.get(&answer_name).map(Vec::as_slice);
         let found = findings.receipt(&receipt_name, answer.map(|bytes| (answer_name.as_str(), bytes)));
-        let Some((_, verified)) = found else { continue };
-        if verified.entry.kind != EntryKind::Delivered || verified.entry.outcome != one.state {
+        let Some((receipt, verified)) = found else { continue };
+        // How it stands may have changed since: an entry is about what was answered then.
+        if verified.entry.kind != EntryKind::Delivered || receipt.message != record.message {
             findings.fault("other", &receipt_name);
         }
         let Some(answer) = answer else { continue };
@@ -299,8 +234,15 @@ fn told(findings: &mut Findings<'_>, record: &Record, folder: &str) {
             findings.not_proven.of(record, unsigned());
             continue;
         };
-        let Some(kept) = signed(findings, &answer_name, &one.party, &base, &signature) else { continue };
-        if kept.content_digest.as_ref().is_some_and(|value| !digest::is_of(value, body)) {
+        // Who fetches messages acknowledges by a request; who is told answers.
+        let tag = if base.contains("\"@status\": ") { RESPONSE_TAG } else { REQUEST_TAG };
+        let kept = signed(findings, record, &answer_name, &one.party, (&base, &signature), tag);
+        let Some(kept) = kept else { continue };
+        let is_signed = match &kept.content_digest {
+            Some(value) => digest::is_of(value, body),
+            None => body.is_empty(),
+        };
+        if !is_signed {
             findings.fault("digest", &answer_name);
             continue;
         }
@@ -340,7 +282,7 @@ fn not_before(
         return findings.fault("other", &member);
     }
     let note = std::str::from_utf8(note).unwrap_or_default();
-    let origin = note.lines().next().unwrap_or_default();
+    let origin = origin(note);
     let key = findings.logs.iter().find(|key| key.role == Role::Log && key.name == origin).map(ToString::to_string);
     let Some(key) = key else {
         // A reader who brought other keys is shown no fault of the archive.

@@ -37,6 +37,8 @@ use uuid::Uuid;
 
 /// Most messages in one archive.
 const MESSAGES_MAX: usize = 10_000;
+/// Room for the statement and the receipt of the act, which come last.
+const RECORD_ROOM: u64 = 1 << 20;
 
 /// What an archive is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,9 @@ pub enum ExportFault {
     /// Too much.
     #[error("more than {MESSAGES_MAX} messages: ask for less")]
     TooMany,
+    /// More bytes than a reader takes.
+    #[error("larger than an archive may be ({} MiB): ask for less", archive::ARCHIVE_MAX >> 20)]
+    TooLarge,
     /// A file of schemas or parties.
     #[error("{0}")]
     File(String),
@@ -140,6 +145,9 @@ pub async fn export(gateway: &Gateway, asked: &Asked, schemas: &Path) -> Result<
     archive.put(archive::PAGE, account.html(asked.language));
     archive.put(archive::TEXT, account.text(asked.language));
     archive.put_json(archive::MANIFEST, &archive.manifest());
+    if archive.size() > archive::ARCHIVE_MAX - RECORD_ROOM {
+        return Err(ExportFault::TooLarge);
+    }
     record(gateway, &mut archive, scope, &kept).await?;
     Ok(archive.write(made)?)
 }
@@ -353,7 +361,7 @@ fn roots(gateway: &Gateway, archive: &mut Archive, code: &str) -> Result<(), Exp
     for file in &party.profile.trust.roots {
         let path = party.folder.join(file);
         let bytes = std::fs::read(&path).map_err(|fault| ExportFault::File(format!("{}: {fault}", path.display())))?;
-        archive.put(format!("parties/{code}/{file}"), bytes);
+        archive.put(format!("roots/{code}/{file}"), bytes);
     }
     Ok(())
 }
@@ -376,7 +384,7 @@ async fn record(gateway: &Gateway, archive: &mut Archive, scope: Scope, kept: &[
     let statement = Statement { manifest: hex::encode(sha256(manifest)), scope };
     archive.put_json(archive::STATEMENT, &statement);
     let statement = String::from_utf8_lossy(&archive.members[archive::STATEMENT]).into_owned();
-    let act = gateway.act(DOMESTIC, "evidence-exported", statement);
+    let act = gateway.act(DOMESTIC, archive::ACT_OUTCOME, statement);
     archive.put_json(archive::ACT, &gateway.journal.act_with_receipt(&act).await?);
     Ok(())
 }

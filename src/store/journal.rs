@@ -186,7 +186,7 @@ pub struct Intent {
     pub problem: Option<String>,
     /// Digest of the policy document that judged it.
     pub policy: Hash,
-    /// The corridor's declared assurance.
+    /// What the corridor's partner can prove at this moment.
     pub assurance: String,
     /// Parties that are to be told when it is applied.
     pub recipients: Vec<String>,

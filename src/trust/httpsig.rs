@@ -295,6 +295,8 @@ pub struct Kept {
     pub created: i64,
     /// The signed `Content-Digest`.
     pub content_digest: Option<String>,
+    /// What it was made for: [`REQUEST_TAG`] or [`RESPONSE_TAG`].
+    pub tag: Option<String>,
 }
 
 /// Verifies a kept signature base against the kept `Signature` field. What the profile wants covered, and how old a signature may be,

@@ -18,6 +18,7 @@ use onechannel::{
         tree::{Frontier, leaf_hash},
         witness::Submission,
     },
+    store::deliveries,
     vault::sha256,
 };
 use serde_json::{Value, json};
@@ -26,6 +27,8 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// The partner's own log.
 fn log() -> NoteSigner {
@@ -161,11 +164,32 @@ async fn an_archive_says_what_is_proven_by_whose_signature_and_what_is_not() {
         open.contains("evidence.not-before-key") && !keys(&result["proven"]).contains("evidence.not-before"),
         "{text}"
     );
+    // Nor is one who has the key of the corridor's log and of one system only: he is told what rests on the others.
+    let archive = Archive::read(&std::fs::read(&out).unwrap()).unwrap();
+    let archived: Vec<Value> = archive.json(archive::KEYS).unwrap();
+    let key = |of: &dyn Fn(&Value) -> bool| archived.iter().find(|key| of(key)).unwrap()["key"].as_str().unwrap();
+    let corridor = key(&|key| key["kid"].as_str().is_some_and(|kid| kid.ends_with("/my")) && key["party"] == "id");
+    let kp2mi = key(&|key| key["kid"] == "kp2mi-system-sign-1");
+    std::fs::write(&brought, format!("{corridor}\n{kp2mi}\n")).unwrap();
+    let (code, text) = run(&["evidence", "verify", file, "--keys", brought.to_str().unwrap(), "--json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let result: Value = serde_json::from_str(&text).unwrap();
+    let open = keys(&result["notProven"]);
+    for key in ["evidence.log-key", "evidence.signing-key", "evidence.not-before-key"] {
+        assert!(open.contains(key), "{key}: {text}");
+    }
+    assert!(keys(&result["proven"]).contains("evidence.entry") && !keys(&result["proven"]).contains("evidence.listed"));
+    // By keys of nobody here nothing is proven, and that is no proof.
     std::fs::write(&brought, log().verifier().to_string()).unwrap();
     let (code, text) = run(&["evidence", "verify", file, "--keys", brought.to_str().unwrap()]);
-    assert_eq!((code, text.contains("export.receipt.json does not hold:")), (Some(1), true), "{text}");
+    assert_eq!((code, text.contains("nothing in it is proven")), (Some(1), true), "{text}");
+    // Another key under the log's own name is no missing key.
+    let other =
+        NoteSigner::new(corridor.split('+').next().unwrap(), Ed25519KeyPair::from_seed_unchecked(&[4; 32]).unwrap());
+    std::fs::write(&brought, other.verifier().to_string()).unwrap();
+    let (code, text) = run(&["evidence", "verify", file, "--keys", brought.to_str().unwrap()]);
+    assert_eq!((code, text.contains("receipt.json does not hold:")), (Some(1), true), "{text}");
     // Its own page says the same, in the language that was asked for.
-    let archive = Archive::read(&std::fs::read(&out).unwrap()).unwrap();
     let page = String::from_utf8(archive.members[archive::PAGE].clone()).unwrap();
     assert!(page.contains("<html lang=\"id\" dir=\"ltr\">") && page.contains("Yang TIDAK terbukti"), "{page}");
     assert!(!page.contains("<script"), "{page}");
@@ -290,6 +314,20 @@ async fn whatever_is_changed_in_an_archive_is_found_and_named() {
     let manifest = hex::encode(sha256(&archive.members[archive::MANIFEST]));
     archive.put_json(archive::STATEMENT, &Statement { manifest, scope: scope.clone() });
     assert!(names(&account(&archive)).contains("export.statement.json is not what the log's entry commits to"));
+    // What a statement says any message may say: the receipt of a message is no officer's act.
+    let kp2mi = told.gateway.system("kp2mi-system");
+    let statement = archive.members[archive::STATEMENT].clone();
+    let sent = kp2mi.call(Method::POST, "/v1/messages", "application/cloudevents+json", statement).await.unwrap();
+    assert_eq!(sent.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", sent.body);
+    archive.put_json(archive::ACT, &sent.body["receipt"]);
+    assert_eq!(names(&account(&archive)), "export.receipt.json is about something else than where it lies.\n");
+    // Nor is what the gateway says of a message beyond its bytes.
+    let record = whole.members.keys().find(|name| name.ends_with("/record.json")).unwrap();
+    let mut archive = whole.clone();
+    let text = String::from_utf8(archive.members[record].clone()).unwrap();
+    let said: Value = serde_json::from_str(&text).unwrap();
+    archive.put(record, text.replace(&format!("\"authority\": {}", said["authority"]), "\"authority\": \"P-POL\""));
+    assert!(names(&check::account(&archive, None, &Keys::default())).contains(record), "{text}");
     // Without any list each proof stands for itself.
     let mut seen = BTreeSet::new();
     for name in whole.members.keys() {
@@ -316,4 +354,37 @@ async fn whatever_is_changed_in_an_archive_is_found_and_named() {
         seen.insert(part);
     }
     assert_eq!(seen.len(), 10, "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changed_since_a_message_was_decided_is_not_proven_and_no_fault() {
+    let told = Told::new().await;
+    // What waited was put at the end of the mailbox: the row that ended so had no answer.
+    let pool = &told.gateway.databases.owner;
+    let waiting: Vec<Uuid> =
+        sqlx::query_scalar("select message from deliveries where state = 'waiting'").fetch_all(pool).await.unwrap();
+    assert!(!waiting.is_empty());
+    for message in waiting {
+        deliveries::renew(pool, message, OffsetDateTime::now_utc()).await.unwrap();
+    }
+    // A file of the partner's folder was changed, and its certificates come from another root by now.
+    let folder = told.gateway.folder.join("partners/my");
+    let profile = std::fs::read_to_string(folder.join("party.toml")).unwrap();
+    std::fs::write(folder.join("party.toml"), format!("{profile}\n# changed\n")).unwrap();
+    let root = rcgen::generate_simple_self_signed(vec!["other.example".into()]).unwrap().cert.pem();
+    for file in std::fs::read_dir(folder.join("trust")).unwrap().map(|file| file.unwrap().path()) {
+        let is_root = std::fs::read_to_string(&file).is_ok_and(|text| text.contains("BEGIN CERTIFICATE"));
+        if is_root {
+            std::fs::write(file, &root).unwrap();
+        }
+    }
+    let out = told.file("case.tar");
+    let (code, text) = told.export("PROTECTION_CASE", &out);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = run(&["evidence", "verify", out.to_str().unwrap(), "--json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let open = keys(&serde_json::from_str::<Value>(&text).unwrap()["notProven"]);
+    for key in ["evidence.no-rules", "evidence.no-mandate", "evidence.no-certificate"] {
+        assert!(open.contains(key), "{key}: {text}");
+    }
 }

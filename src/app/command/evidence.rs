@@ -5,18 +5,15 @@ use super::{CommandFault, Holds};
 use crate::{
     evidence::{
         archive::{ARCHIVE_MAX, Archive},
-        check::{self, Keys},
+        check,
     },
     exchange::export::{self, Asked, Of},
-    ledger::note::VerifierKey,
-    trust::keys::VerifyingKey,
     words::Lang,
 };
 use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 use time::{Date, macros::format_description};
 use uuid::Uuid;
@@ -158,12 +155,12 @@ fn verify(
     }
     let bytes = fs::read(file).map_err(unread)?;
     let archive = Archive::read(&bytes).map_err(|fault| CommandFault::Content(file.into(), fault.to_string()))?;
-    let keys = keys.map(read_keys).transpose()?.unwrap_or_default();
+    let keys = keys.map(super::read_keys).transpose()?.unwrap_or_default();
     let account = check::account(&archive, Some(&bytes), &keys);
     if let Some(page) = page {
         fs::write(&page, account.html(language)).map_err(|fault| CommandFault::Unwritten(page, fault))?;
     }
-    let holds = account.faults.is_empty();
+    let holds = account.holds();
     if json {
         let texts = |sentences: &[crate::evidence::account::Sentence]| {
             sentences
@@ -178,23 +175,4 @@ fn verify(
         print!("{}", account.text(language));
     }
     Ok(holds)
-}
-
-/// C2SP verifier keys and JWKs from a file: one a line, blank lines and `#` comments between.
-fn read_keys(path: &Path) -> Result<Keys, CommandFault> {
-    let text = fs::read_to_string(path).map_err(|fault| CommandFault::File(path.into(), fault))?;
-    let mut keys = Keys::default();
-    for (n, line) in text.lines().map(str::trim).enumerate() {
-        let fault = |fault: String| CommandFault::Content(path.into(), format!("line {}: {fault}", n + 1));
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        if line.starts_with('{') {
-            let jwk = serde_json::from_str(line).map_err(|found| fault(found.to_string()))?;
-            keys.signing.push(Arc::new(VerifyingKey::from_jwk(&jwk).map_err(|found| fault(found.to_string()))?));
-        } else {
-            keys.logs.push(VerifierKey::parse(line).map_err(|found| fault(found.to_string()))?);
-        }
-    }
-    Ok(keys)
 }

@@ -71,7 +71,7 @@ impl Command {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
         match self {
             Self::Verify { channel, tiles, against, keys, json } => {
-                let keys = read_keys(&keys)?;
+                let keys = read_keys(&keys)?.logs;
                 let kept = against.map(|file| kept(&file, &keys)).transpose()?;
                 let mut results = match (tiles, channel) {
                     (Some(folder), _) => vec![of_folder(&folder, &keys, kept.as_ref())?],
@@ -96,7 +96,7 @@ impl Command {
             }
             Self::CatchUp { from, channel, keys } => {
                 let pool = store::pool(&channel, 1)?;
-                let (log, adopted) = folder::catch_up(&pool, &from, &read_keys(&keys)?).await?;
+                let (log, adopted) = folder::catch_up(&pool, &from, &read_keys(&keys)?.logs).await?;
                 println!("{log}: {} entries taken over, {} now", adopted.to - adopted.from, adopted.to);
                 let mut kinds: Vec<_> = adopted.kinds.iter().map(|(kind, n)| (format!("{kind:?}"), *n)).collect();
                 kinds.sort();

@@ -147,7 +147,7 @@ impl Command {
             Self::Check { code, dir, schemas, json } => check(code.as_deref(), &dir, &schemas, json),
             Self::Certify(arguments) => arguments.run().await,
             Self::Certificate { code, dir, keys, json } => {
-                match Certificate::read(&dir, &code, &read_keys(&keys)?) {
+                match Certificate::read(&dir, &code, &read_keys(&keys)?.logs) {
                     Ok(certificate) if json => {
                         println!("{}", serde_json::to_string_pretty(&certificate).unwrap_or_default())
                     }

@@ -66,7 +66,7 @@ impl Command {
         let receipt: Receipt = serde_json::from_slice(&read(&file)?)
             .map_err(|fault| CommandFault::Content(file.clone(), format!("{NO_RECEIPT}: {fault}")))?;
         let original = message.as_deref().map(read).transpose()?;
-        let keys = read_keys(&keys)?;
+        let keys = read_keys(&keys)?.logs;
         let result = receipt.verify(&keys, original.as_deref());
         let holds = result.as_ref().is_ok_and(|verified| verified.bytes_match != Some(false));
         let language = language.unwrap_or_else(super::own_language);

@@ -53,7 +53,7 @@ pub struct Settlement {
     pub answer: Vec<u8>,
     /// Digest of the policy document in force.
     pub policy: [u8; 32],
-    /// The party's declared assurance.
+    /// What the corridor's partner can prove at this moment.
     pub assurance: String,
 }
 

@@ -148,6 +148,7 @@ pub(super) fn verify_kept(
             .lines()
             .find_map(|line| line.strip_prefix("\"content-digest\": "))
             .map(str::to_owned),
+        tag: text_of(list, "tag").map(str::to_owned),
     })
 }
 
