@@ -136,14 +136,32 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
     }))
 }
 
-/// Builds the use cases, once nobody who was erased is there again: whatever opens messages begins with this.
+/// Builds the use cases for a command that opens or signs something, as a start does.
 ///
 /// # Errors
 /// [`StartFaults`].
 pub async fn ready(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
+    Ok(prepare(config).await?.gateway)
+}
+
+/// What may open messages and sign entries.
+struct Prepared {
+    gateway: Arc<Gateway>,
+    clients: HashMap<String, Arc<PartyClient>>,
+    witnesses: Vec<cosigning::Witness>,
+}
+
+/// Builds the use cases. Before anything can be signed, the witnesses are asked whether the database is as new as what they saw; before
+/// anything can be opened, nobody who was erased is there again.
+async fn prepare(config: &Config) -> Result<Prepared, StartFaults> {
     let gateway = assemble(config).await?;
+    let mut clients = HashMap::new();
+    for code in gateway.parties.partners.keys() {
+        clients.extend(party_client(config, &gateway, code, None)?.map(|client| (code.clone(), client)));
+    }
+    let witnesses = ask_witnesses(&gateway, &clients).await?;
     erase::replay(&gateway).await.map_err(StartFaults::of)?;
-    Ok(gateway)
+    Ok(Prepared { gateway, clients, witnesses })
 }
 
 /// The key-encryption keys of every epoch that a configuration names.
@@ -167,14 +185,7 @@ fn sound<T, F: Display>(read: Result<T, Vec<F>>, wrong: &mut Vec<String>) -> Opt
 /// # Errors
 /// [`StartFaults`].
 pub async fn start(config: &Config) -> Result<Running, StartFaults> {
-    let gateway = assemble(config).await?;
-    let mut clients = HashMap::new();
-    for code in gateway.parties.partners.keys() {
-        clients.extend(party_client(config, &gateway, code, None)?.map(|client| (code.clone(), client)));
-    }
-    // Before anything can be signed.
-    let witnesses = ask_witnesses(&gateway, &clients).await?;
-    erase::replay(&gateway).await.map_err(StartFaults::of)?;
+    let Prepared { gateway, clients, witnesses } = prepare(config).await?;
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let listener = TcpListener::bind(config.channel_listen).await;

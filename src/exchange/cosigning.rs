@@ -67,6 +67,11 @@ impl Standings {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(corridor).copied().unwrap_or_default()
     }
 
+    /// The corridors whose logs are halted.
+    pub fn halted(&self) -> Vec<String> {
+        self.all().into_iter().filter(|(_, standing)| standing.halted).map(|(corridor, _)| corridor).collect()
+    }
+
     /// All that are known.
     pub fn all(&self) -> Vec<(String, Standing)> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -219,9 +224,15 @@ async fn attempt(gateway: &Gateway, witness: &Witness, log: &str) -> Result<Atte
         if old > size {
             return Ok(Attempt::Behind { halt: Halt::Rollback, size, latest: old });
         }
-        let Some((submission, checkpoint)) = submission(gateway, &state, old).await? else {
-            return Ok(Attempt::Failed("log-damaged"));
+        let submission = match submission(gateway, &state, old).await {
+            Err(fault @ StoreFault::BadRow { .. }) => {
+                // One damaged log keeps neither the others nor reading from going on.
+                tracing::error!(corridor = witness.corridor, %fault, "the log is damaged: onechannel ledger verify names what");
+                None
+            }
+            other => other?,
         };
+        let Some((submission, checkpoint)) = submission else { return Ok(Attempt::Failed("log-damaged")) };
         match witness.client.add_checkpoint(&witness.prefix, &submission).await {
             Submitted::Cosigned(lines) => {
                 let line = verified(&checkpoint, &lines, &witness.key);

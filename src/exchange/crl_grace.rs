@@ -58,9 +58,10 @@ pub async fn extend(
     let now = gateway.now();
     let until = now + Duration::hours(hours.into());
     let grace = CrlGrace { id: gateway.id(), party: party.to_owned(), until, basis: basis.to_owned(), officers };
-    access::extend_crl_grace(&gateway.journal.channel, &grace, now).await?;
+    let mut recording = gateway.journal.recording().await?;
+    access::extend_crl_grace(recording.connection(), &grace, now).await?;
     let statement = serde_json::json!({"crl_grace": grace.id, "party": grace.party, "until": until.unix_timestamp(),
         "basis": grace.basis, "officers": grace.officers});
-    gateway.journal.act(&[gateway.act(DOMESTIC, "crl-grace-extended", statement.to_string())]).await?;
+    recording.commit(&gateway.act(DOMESTIC, "crl-grace-extended", statement.to_string())).await?;
     Ok(until)
 }

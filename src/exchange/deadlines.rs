@@ -26,7 +26,7 @@ pub async fn round(gateway: &Gateway) -> Result<usize, StoreFault> {
     let now = gateway.now();
     let pool = &gateway.journal.channel;
     mailbox::let_go(gateway).await?;
-    let overdue = clocks::overdue(pool, now, ROUND).await?;
+    let overdue = clocks::overdue(pool, now, &gateway.standings.halted(), ROUND).await?;
     for clock in &overdue {
         let entry = gateway.schemas.clocks.iter().find(|entry| entry.name == clock.name);
         if let Some(entry) = entry.filter(|entry| entry.remind) {

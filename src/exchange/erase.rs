@@ -121,11 +121,12 @@ pub async fn hold(gateway: &Gateway, placement: &str, officer: &str, basis: &str
     let (subject, _) = person(gateway, placement).await?;
     let (basis, placed_by) = (basis.to_owned(), officer.to_owned());
     let hold = Hold { id: gateway.id(), subject, basis, placed_by, placed_at: gateway.now() };
-    if !erasures::place_hold(&gateway.journal.channel, &hold).await? {
+    let mut recording = gateway.journal.recording().await?;
+    if !erasures::place_hold(recording.connection(), &hold).await? {
         return Err(EraseFault::Before);
     }
     let statement = json!({"hold": hold.id, "subject": subject, "basis": hold.basis, "officer": officer});
-    Ok(gateway.journal.act(&[gateway.act(DOMESTIC, "hold-placed", statement.to_string())]).await?)
+    Ok(recording.commit(&gateway.act(DOMESTIC, "hold-placed", statement.to_string())).await?)
 }
 
 /// Lifts every hold on the person of a placement; gives their number.
@@ -135,10 +136,11 @@ pub async fn hold(gateway: &Gateway, placement: &str, officer: &str, basis: &str
 pub async fn lift(gateway: &Gateway, placement: &str, officer: &str, basis: &str) -> Result<u64, EraseFault> {
     stated(officer, basis)?;
     let (subject, subjects) = person(gateway, placement).await?;
-    let lifted = erasures::lift_holds(&gateway.journal.channel, &subjects, officer, basis, gateway.now()).await?;
+    let mut recording = gateway.journal.recording().await?;
+    let lifted = erasures::lift_holds(recording.connection(), &subjects, officer, basis, gateway.now()).await?;
     if lifted > 0 {
         let statement = json!({"subject": subject, "holds": lifted, "basis": basis, "officer": officer});
-        gateway.journal.act(&[gateway.act(DOMESTIC, "hold-lifted", statement.to_string())]).await?;
+        recording.commit(&gateway.act(DOMESTIC, "hold-lifted", statement.to_string())).await?;
     }
     Ok(lifted)
 }
@@ -172,10 +174,11 @@ async fn person(gateway: &Gateway, placement: &str) -> Result<(Uuid, Vec<Uuid>),
 }
 
 async fn restrict(gateway: &Gateway, erasure: &Erasure, basis: String) -> Result<Erased, EraseFault> {
-    erasures::restrict(&gateway.journal.channel, erasure).await?;
+    let mut recording = gateway.journal.recording().await?;
+    erasures::restrict(recording.connection(), erasure).await?;
     let statement =
         json!({"erasure": erasure.id, "basis": erasure.basis, "officers": erasure.officers, "outcome": "restricted"});
-    gateway.journal.act(&[gateway.act(DOMESTIC, "restricted", statement.to_string())]).await?;
+    recording.commit(&gateway.act(DOMESTIC, "restricted", statement.to_string())).await?;
     Ok(Erased::Restricted(basis))
 }
 
@@ -291,9 +294,10 @@ pub async fn replay(gateway: &Gateway) -> Result<usize, EraseFault> {
 
 async fn note(gateway: &Gateway, erasure: Uuid, keys: u64, records: bool) -> Result<(), StoreFault> {
     tracing::warn!(%erasure, keys, records, "an erased person was there again and is erased again");
-    erasures::replayed(&gateway.journal.channel, erasure, keys, records, gateway.now()).await?;
+    let mut recording = gateway.journal.recording().await?;
+    erasures::replayed(recording.connection(), erasure, keys, records, gateway.now()).await?;
     let statement = json!({"erasure": erasure, "keys": keys, "records": records});
-    gateway.journal.act(&[gateway.act(DOMESTIC, "erasure-replayed", statement.to_string())]).await
+    recording.commit(&gateway.act(DOMESTIC, "erasure-replayed", statement.to_string())).await
 }
 
 /// The list as vault and file have it together; what one of them lacks is added to it.

@@ -19,10 +19,13 @@ pub async fn checkpoint(
     peer: &PeerCertificate,
     corridor: Option<&str>,
 ) -> Result<String, Box<Problem>> {
-    let log = log_of(gateway, peer, corridor)?;
+    let corridor = readable(gateway, peer, corridor)?;
+    let log = gateway.journal.log(corridor);
     let pool = &gateway.journal.channel;
     let away = |fault| Box::new(gateway.unavailable(&fault));
-    let note = match ledger::cosign::newest(pool, &log).await.map_err(away)? {
+    let has_witness = gateway.parties.party(corridor).is_some_and(|party| party.witness.is_some());
+    let cosigned = if has_witness { ledger::cosign::newest(pool, &log).await.map_err(away)? } else { None };
+    let note = match cosigned {
         Some(cosigned) => Some(cosigned.note),
         None => ledger::checkpoint(pool, &log).await.map_err(away)?,
     };
@@ -39,7 +42,7 @@ pub async fn tile(
     corridor: Option<&str>,
     path: &str,
 ) -> Result<Vec<u8>, Box<Problem>> {
-    let log = log_of(gateway, peer, corridor)?;
+    let log = gateway.journal.log(readable(gateway, peer, corridor)?);
     let not_found = |reason| Box::new(gateway.problem(ProblemKind::NotFound).because(reason));
     let resource = Resource::parse(path).ok_or_else(|| not_found("no-tiles-name"))?;
     let bytes = ledger::read(&gateway.journal.channel, &log, resource).await;
@@ -47,17 +50,18 @@ pub async fn tile(
     bytes.ok_or_else(|| not_found("beyond-the-newest-checkpoint"))
 }
 
-/// The log that the caller may read.
-fn log_of(gateway: &Gateway, peer: &PeerCertificate, corridor: Option<&str>) -> Result<String, Box<Problem>> {
+/// The corridor whose log the caller may read: a partner its own, a home system the one that it names.
+fn readable<'g>(gateway: &'g Gateway, peer: &PeerCertificate, corridor: Option<&str>) -> Result<&'g str, Box<Problem>> {
     let (client, _) = caller::client_of(gateway, peer)?;
     let own = client.party.code();
     let corridor = match (client.party.profile.side, corridor) {
-        (Side::Home, Some(corridor)) if gateway.parties.partners.contains_key(corridor) => corridor,
-        (Side::Partner, None) => own,
-        (Side::Partner, Some(corridor)) if corridor == own => own,
-        _ => return Err(Box::new(gateway.problem(ProblemKind::Forbidden).because("another-corridor"))),
+        (Side::Home, corridor) => corridor,
+        (Side::Partner, corridor) => Some(corridor.unwrap_or(own)).filter(|corridor| *corridor == own),
     };
-    Ok(gateway.journal.log(corridor))
+    let known = corridor.and_then(|corridor| gateway.parties.partners.get_key_value(corridor));
+    let (code, _) =
+        known.ok_or_else(|| Box::new(gateway.problem(ProblemKind::Forbidden).because("another-corridor")))?;
+    Ok(code)
 }
 
 /// Builds some of the tiles that are not stored yet, of every log; gives how many. A log of which none can be built, because its

@@ -285,7 +285,7 @@ async fn message(gateway: &Gateway, archive: &mut Archive, kept: &Kept, shown: b
     {
         let at = Some((receipt.checkpoint.as_str(), size));
         let opening = Some(embedded.opening);
-        let earlier = evidence::receipt(pool, kept.id, &kept.log, embedded.leaf, at, |_| opening).await?;
+        let earlier = evidence::receipt(pool, kept.id, &kept.log, embedded.leaf, at, |_| Ok(opening)).await?;
         archive.put(name("not-before.note"), embedded.note);
         archive.put_json(name("not-before.receipt.json"), &earlier);
     }

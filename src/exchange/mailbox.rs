@@ -13,7 +13,10 @@ use crate::{
     schema::catalogue::About,
     store::{
         StoreFault, deliveries,
-        journal::settlement::{Settlement, Verdict},
+        journal::{
+            JournalFault,
+            settlement::{Settlement, Verdict},
+        },
         messages::{self, KnownAs, Stored},
         query,
     },
@@ -146,11 +149,16 @@ pub async fn let_go(gateway: &Gateway) -> Result<usize, StoreFault> {
 /// acknowledgement, kept as evidence.
 ///
 /// # Errors
-/// `nothing-to-acknowledge` for a cursor beyond what was ever sent; `service-unavailable`.
+/// `nothing-to-acknowledge` for a cursor beyond what was ever sent; `ledger-halted` while the partner's log is; `service-unavailable`.
+/// What is of a halted corridor waits for the home system's next acknowledgement.
 pub async fn acknowledge(gateway: &Gateway, caller: &Caller, cursor: i64, body: &[u8]) -> Result<usize, Box<Problem>> {
     let away = |fault: StoreFault| Box::new(gateway.unavailable(&fault));
     let pool = &gateway.journal.channel;
     let party = &caller.client().party;
+    if gateway.standings.of(party.code()).halted {
+        // It could not be recorded.
+        return Err(Box::new(gateway.not_stored(JournalFault::Halted)));
+    }
     let types = types_for(gateway, caller);
     let known = deliveries::mailbox(pool, party.code(), &types, cursor - 1, 1).await.map_err(away)?;
     if cursor < 0 || known.first().is_none_or(|letter| letter.seq != cursor) {

@@ -23,7 +23,7 @@ pub async fn retire(gateway: &Gateway) -> Result<Vec<i32>, StoreFault> {
     let retired = vault_keys::retire_epochs(&journal.vault, journal.kek.epoch, gateway.now()).await?;
     if !retired.is_empty() {
         let statement = json!({"retired": retired, "epoch": journal.kek.epoch});
-        journal.act(&[gateway.act(DOMESTIC, "epochs-retired", statement.to_string())]).await?;
+        journal.act(&gateway.act(DOMESTIC, "epochs-retired", statement.to_string())).await?;
     }
     Ok(retired)
 }

@@ -3,7 +3,7 @@
 //! Decides nothing about them.
 
 use super::StoreFault;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -242,7 +242,11 @@ pub struct CrlGrace {
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn extend_crl_grace(pool: &PgPool, grace: &CrlGrace, now: OffsetDateTime) -> Result<(), StoreFault> {
+pub async fn extend_crl_grace(
+    connection: &mut PgConnection,
+    grace: &CrlGrace,
+    now: OffsetDateTime,
+) -> Result<(), StoreFault> {
     sqlx::query!(
         "insert into crl_graces (id, party, until, basis, first_officer, second_officer, at) values ($1, $2, $3, $4, $5, $6, $7)",
         grace.id,
@@ -253,7 +257,7 @@ pub async fn extend_crl_grace(pool: &PgPool, grace: &CrlGrace, now: OffsetDateTi
         grace.officers[1],
         now
     )
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(())
 }

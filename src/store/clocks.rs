@@ -41,18 +41,24 @@ pub async fn clocks(pool: &PgPool, subject: Uuid) -> Result<Vec<ClockRow>, Store
     .await?)
 }
 
-/// Clocks that are overdue and not reminded of yet, oldest first.
+/// Clocks that are overdue and not reminded of yet, oldest first; none of the corridors `but`.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn overdue(pool: &PgPool, now: OffsetDateTime, limit: i64) -> Result<Vec<ClockRow>, StoreFault> {
+pub async fn overdue(
+    pool: &PgPool,
+    now: OffsetDateTime,
+    but: &[String],
+    limit: i64,
+) -> Result<Vec<ClockRow>, StoreFault> {
     Ok(sqlx::query_as!(
         ClockRow,
         "select c.subject, s.corridor, c.name, c.message, c.authority, c.started_at, c.due_at, c.alarm_at
          from clocks c join subjects s on s.id = c.subject
-         where c.reminded_at is null and c.due_at < $1 order by c.due_at limit $2",
+         where c.reminded_at is null and c.due_at < $1 and s.corridor <> all($3) order by c.due_at limit $2",
         now,
-        limit
+        limit,
+        but
     )
     .fetch_all(pool)
     .await?)

@@ -3,7 +3,7 @@
 
 use super::StoreFault;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -127,7 +127,7 @@ pub async fn is_done(executor: impl PgExecutor<'_>, erasure: Uuid) -> Result<boo
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn restrict(pool: &PgPool, erasure: &Erasure) -> Result<(), StoreFault> {
+pub async fn restrict(connection: &mut PgConnection, erasure: &Erasure) -> Result<(), StoreFault> {
     sqlx::query!(
         "insert into erasures (id, subject, basis, first_officer, second_officer, outcome, keys_destroyed, at)
          values ($1, $2, $3, $4, $5, 'restricted', 0, $6)",
@@ -138,7 +138,7 @@ pub async fn restrict(pool: &PgPool, erasure: &Erasure) -> Result<(), StoreFault
         erasure.officers[1],
         erasure.at
     )
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(())
 }
@@ -198,14 +198,13 @@ pub struct Hold {
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn place_hold(pool: &PgPool, hold: &Hold) -> Result<bool, StoreFault> {
-    let mut transaction = pool.begin().await?;
+pub async fn place_hold(connection: &mut PgConnection, hold: &Hold) -> Result<bool, StoreFault> {
     // Behind an erasure that is under way, or before it.
     let stands = sqlx::query_scalar!(
         r#"select d.id from dossiers d join subjects s on s.dossier = d.id where s.id = $1 for share of d"#,
         hold.subject
     );
-    stands.fetch_optional(&mut *transaction).await?;
+    stands.fetch_optional(&mut *connection).await?;
     let placed = sqlx::query!(
         "insert into holds (id, subject, basis, placed_by, placed_at)
          select $1, id, $3, $4, $5 from subjects where id = $2 and erased_at is null",
@@ -215,9 +214,7 @@ pub async fn place_hold(pool: &PgPool, hold: &Hold) -> Result<bool, StoreFault> 
         hold.placed_by,
         hold.placed_at
     );
-    let placed = placed.execute(&mut *transaction).await?.rows_affected() == 1;
-    transaction.commit().await?;
-    Ok(placed)
+    Ok(placed.execute(connection).await?.rows_affected() == 1)
 }
 
 /// Lifts every hold on some subjects; gives their number.
@@ -225,7 +222,7 @@ pub async fn place_hold(pool: &PgPool, hold: &Hold) -> Result<bool, StoreFault> 
 /// # Errors
 /// [`StoreFault::Database`].
 pub async fn lift_holds(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     subjects: &[Uuid],
     officer: &str,
     because: &str,
@@ -238,7 +235,7 @@ pub async fn lift_holds(
         because,
         now
     );
-    Ok(lifted.execute(pool).await?.rows_affected())
+    Ok(lifted.execute(connection).await?.rows_affected())
 }
 
 /// Holds that stand, oldest first.
@@ -344,7 +341,7 @@ pub async fn corridors_of(pool: &PgPool, subjects: &[Uuid]) -> Result<Vec<String
 /// # Errors
 /// [`StoreFault::Database`].
 pub async fn replayed(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     erasure: Uuid,
     keys: u64,
     records: bool,
@@ -357,7 +354,7 @@ pub async fn replayed(
         records,
         now
     )
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(())
 }

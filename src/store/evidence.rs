@@ -4,7 +4,7 @@
 use super::{StoreFault, ledger, messages, vault_keys};
 use crate::{
     ledger::{entry::Entry, receipt::Receipt, tree::Hash},
-    vault::{KeyEncryption, Place, SealingKey},
+    vault::{KeyEncryption, Place, SealingKey, opening},
 };
 use sqlx::PgPool;
 use std::collections::HashMap;
@@ -150,7 +150,7 @@ async fn deliveries(
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<Delivery>>, StoreFault> {
     let rows = sqlx::query!(
-        "select party, seq, message, state, reason, settled_at, answer, key_id, log, leaf from deliveries
+        "select party, seq, message, state, reason, settled_at, answer, opening, key_id, log, leaf from deliveries
          where message = any($1) order by message, party, seq",
         ids
     )
@@ -161,15 +161,18 @@ async fn deliveries(
     let mut told: HashMap<Uuid, Vec<Delivery>> = HashMap::new();
     for row in rows {
         let key = row.key_id.and_then(|id| keys.get(&id));
-        let answer = key.zip(row.answer.as_ref()).map(|(key, sealed)| {
-            let place = Place { column: "deliveries.answer", row: row.message, key: key.id };
-            let bad = StoreFault::BadRow { table: "deliveries", column: "answer", row: row.message.to_string() };
-            key.open(place, sealed).map_err(|_| bad)
-        });
+        let bad = |column| StoreFault::BadRow { table: "deliveries", column, row: row.message.to_string() };
+        let place = |column, key: &SealingKey| Place { column, row: row.message, key: key.id };
+        let answer = key
+            .zip(row.answer.as_ref())
+            .map(|(key, sealed)| key.open(place("deliveries.answer", key), sealed).map_err(|_| bad("answer")));
         let receipt = match (&row.log, row.leaf) {
             (Some(log), Some(leaf)) => {
-                let opening = |entry| key.map(|key| key.opening(entry));
-                Some(receipt(channel, row.message, log, leaf as u64, None, opening).await?)
+                let opens = |entry| {
+                    let kept = |key| opening(key, entry, place("deliveries.opening", key), row.opening.as_deref());
+                    key.map(kept).transpose().map_err(|_| bad("opening"))
+                };
+                Some(receipt(channel, row.message, log, leaf as u64, None, opens).await?)
             }
             _ => None,
         };
@@ -197,7 +200,7 @@ pub async fn receipt(
     log: &str,
     leaf: u64,
     at: Option<(&str, u64)>,
-    opening: impl FnOnce(Uuid) -> Option<Hash>,
+    opening: impl FnOnce(Uuid) -> Result<Option<Hash>, StoreFault>,
 ) -> Result<Receipt, StoreFault> {
     let bad = || StoreFault::BadRow { table: "entries", column: "idx", row: format!("{log} {leaf}") };
     let mut proven = ledger::prove(channel, log, leaf).await?.ok_or_else(bad)?;
@@ -206,7 +209,7 @@ pub async fn receipt(
         proven.note = note.to_owned();
     }
     let entry = Entry::decode(&proven.entry).map_err(|_| bad())?;
-    let opening = opening(entry.id);
+    let opening = opening(entry.id)?;
     let corridor = log.rsplit('/').next().unwrap_or(log);
     Ok(Receipt::new(message, corridor, &entry, (leaf, &proven.path), &proven.note, opening))
 }

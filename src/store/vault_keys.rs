@@ -111,19 +111,30 @@ pub async fn find(pool: &PgPool, kek: &KeyEncryption, ids: &[Uuid]) -> Result<Ha
     rows.into_iter().map(|row| Ok((row.id, open(kek, row.epoch, row.id, &row.wrapped)?))).collect()
 }
 
+/// A key that is ready to be destroyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retired {
+    /// Retention class.
+    pub class: String,
+    /// Epoch under which it is wrapped.
+    pub epoch: i32,
+}
+
 /// Makes keys ready to be destroyed: these, and every key that seals data of one of the subjects. From here on nothing new is sealed
-/// under them: who asks for their owners' keys gets others. Gives each with its retention class.
+/// under them: who asks for their owners' keys gets others.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
-pub async fn retire(pool: &PgPool, keys: &[Uuid], subjects: &[Uuid]) -> Result<HashMap<Uuid, String>, StoreFault> {
+pub async fn retire(pool: &PgPool, keys: &[Uuid], subjects: &[Uuid]) -> Result<HashMap<Uuid, Retired>, StoreFault> {
     let rows = sqlx::query!(
         r#"update keys set owner = case when owner like 'retired:%' then owner else 'retired:' || id || '/' || split_part(owner, '/', 2) end
-           where id = any($1) or subjects && $2::uuid[] returning id, split_part(owner, '/', 2) as "class!""#,
+           where id = any($1) or subjects && $2::uuid[] returning id, epoch,
+             split_part(owner, '/', 2) as "class!""#,
         keys,
         subjects
     );
-    Ok(rows.fetch_all(pool).await?.into_iter().map(|row| (row.id, row.class)).collect())
+    let rows = rows.fetch_all(pool).await?.into_iter();
+    Ok(rows.map(|row| (row.id, Retired { class: row.class, epoch: row.epoch })).collect())
 }
 
 /// What was destroyed.

@@ -99,6 +99,15 @@ impl SealingKey {
     }
 }
 
+/// The secret that opens an entry's commitment: the one that was kept when the row was sealed anew, else the key's own.
+///
+/// # Errors
+/// [`SealFault`] where the kept one does not open.
+pub fn opening(key: &SealingKey, entry: Uuid, place: Place<'_>, kept: Option<&[u8]>) -> Result<[u8; 32], SealFault> {
+    let Some(kept) = kept else { return Ok(key.opening(entry)) };
+    key.open(place, kept)?.try_into().map_err(|_| SealFault::UnknownPacking)
+}
+
 /// `HMAC-SHA-256(opening, exact bytes)`: what a ledger entry says of a message.
 pub fn commitment(opening: &[u8; 32], bytes: &[u8]) -> [u8; 32] {
     mac(&hmac::Key::new(hmac::HMAC_SHA256, opening), &[bytes])

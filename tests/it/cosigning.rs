@@ -10,7 +10,10 @@ use crate::support::{
 use ct_merkle::{InclusionProof, RootHash};
 use http::{Method, StatusCode};
 use onechannel::{
-    exchange::cosigning::{self, Standing, Witness},
+    exchange::{
+        cosigning::{self, Standing, Witness},
+        erase::{self, EraseFault},
+    },
     ledger::{
         note::{Checkpoint, Role, VerifierKey},
         receipt::Receipt,
@@ -18,7 +21,10 @@ use onechannel::{
         tree::{leaf_hash, root_from_inclusion},
     },
     sandbox::{mock::Mock, mock::witness::MockWitness, system::System},
-    store::ledger::{self, cosign},
+    store::{
+        clocks,
+        ledger::{self, cosign},
+    },
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, path::Path, process::Command, sync::Arc};
@@ -170,6 +176,18 @@ async fn what_is_recorded_is_cosigned_and_its_receipts_say_so() {
         transaction.commit().await.unwrap();
     }
     assert_eq!(ledger::check(&gateway.databases.owner, &log, &keys).await.unwrap().faults, Vec::<String>::new());
+    // Once the partner has no witness any more its checkpoints do not stand still.
+    let party = gateway.folder.join("partners/my/party.toml");
+    let profile = fs::read_to_string(&party).unwrap();
+    let (before, after) = profile.split_once("[witness]\n").unwrap();
+    let after = after.split_once("\n[").map_or(String::new(), |(_, rest)| format!("[{rest}"));
+    let before = before.replace("assurance = \"witnessed\"", "assurance = \"answer-signed\"");
+    fs::write(&party, format!("{before}{after}")).unwrap();
+    gateway.serve().await;
+    let my = gateway.system("my-gateway");
+    stored(&my).await;
+    let note = my.http.get(format!("{}/v1/ledger/checkpoint", my.base)).send().await.unwrap().text().await.unwrap();
+    assert_eq!(note.lines().nth(1), Some("4"), "{note}");
 }
 
 fn base64(text: &str) -> Vec<u8> {
@@ -294,7 +312,8 @@ async fn an_old_backup_halts_its_corridor_until_it_caught_up_from_the_partners_c
     let gateway = &mut stage.gateway;
     gateway.serve().await;
     let my = gateway.system("my-gateway");
-    for _ in 0..3 {
+    let first = stored(&my).await;
+    for _ in 0..2 {
         stored(&my).await;
     }
     assert_eq!(cosigned(gateway).await, 3);
@@ -314,6 +333,14 @@ async fn an_old_backup_halts_its_corridor_until_it_caught_up_from_the_partners_c
 
     // The database is lost; what is restored is whole, and older than what was signed.
     let mut restored = gateway.beside(backup);
+    // A command signs no more than a gateway does: it asks the witness first.
+    let command = onechannel::app::gateway::ready(&restored.config).await.unwrap();
+    let placement = sqlx::query_scalar("select id from subjects where kind = 'placement' limit 1");
+    let placement: uuid::Uuid = placement.fetch_one(&restored.databases.owner).await.unwrap();
+    let officers = ["a.sari", "b.putra"].map(str::to_owned);
+    let erased = erase::erase(&command, &placement.to_string(), officers, "request 17/2026").await;
+    assert!(matches!(&erased, Err(EraseFault::NotTold(party)) if party == "my"), "{erased:?}");
+    drop(command);
     restored.serve().await;
     let (my, sa) = (restored.system("my-gateway"), restored.system("sa-gateway"));
     let refused = my.send(&event("movement.arrived.v1", "P-IMM", |_| ())).await.unwrap();
@@ -321,9 +348,22 @@ async fn an_old_backup_halts_its_corridor_until_it_caught_up_from_the_partners_c
     assert_eq!(refused.body["type"], "urn:onechannel:problem:ledger-halted");
     let halted = state(&restored).await;
     assert_eq!((halted.size, halted.halted), (3, Some((cosign::Halt::Rollback, 7))), "nothing was signed");
+    // What was stored before has its receipt, and nobody is told that an acknowledgement counts that is not recorded.
+    let again = my.send(&first.0).await.unwrap();
+    assert_eq!(again.status, StatusCode::OK, "{}", again.body);
+    assert_eq!(serde_json::from_value::<Receipt>(again.body["receipt"].clone()).unwrap(), first.1);
+    let done =
+        my.call(Method::POST, "/v1/messages/ack", "application/json", br#"{"cursor":"1"}"#.to_vec()).await.unwrap();
+    assert_eq!(done.body["type"], "urn:onechannel:problem:ledger-halted", "{}", done.body);
+    // Its clocks wait, and hold up those of no other corridor.
+    let (owner, later) = (&restored.databases.owner, time::OffsetDateTime::now_utc() + time::Duration::days(3_650));
+    assert_ne!(clocks::overdue(owner, later, &[], 200).await.unwrap().len(), 0);
+    let running = restored.running.as_ref().unwrap().gateway.clone();
+    assert_eq!(running.standings.halted(), ["my"]);
+    assert_eq!(clocks::overdue(owner, later, &running.standings.halted(), 200).await.unwrap().len(), 0);
     // The journal itself appends nothing, whoever asks.
     let mut transaction = restored.databases.channel.begin().await.unwrap();
-    let journal = &restored.running.as_ref().unwrap().gateway.journal;
+    let journal = &running.journal;
     let line = lost[0].1.entry.clone();
     let signer = journal.signer(&halted.log).unwrap();
     let appended =
@@ -370,7 +410,6 @@ async fn an_old_backup_halts_its_corridor_until_it_caught_up_from_the_partners_c
     let (code, text) = catch_up(&kept);
     assert!(code == Some(0) && text.contains("4 entries taken over, 7 now") && text.contains("received: 4"), "{text}");
     assert_eq!(cosigned(&restored).await, 7);
-    let running = restored.running.as_ref().unwrap().gateway.clone();
     until(async || running.standings.of("my") == Standing { cosigning: true, ..Standing::default() }).await;
     // What the backup lacked is sent again, and recorded under an entry of its own; its first receipt still holds.
     for (message, receipt) in &lost {

@@ -16,12 +16,13 @@ use onechannel::{
         erase::{self, EraseFault, Erased, List, Progress},
         opening::{self, OpeningFault},
     },
+    ledger::note::VerifierKey,
     sandbox::system::System,
-    store::{erasures, vault_keys},
+    store::{self, StoreFault, erasures, vault_keys},
     vault::Place,
 };
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::{Command, Stdio},
@@ -40,6 +41,14 @@ fn officers() -> [String; 2] {
 
 fn use_cases(gateway: &TestGateway) -> Arc<Gateway> {
     gateway.running.as_ref().unwrap().gateway.clone()
+}
+
+/// Changes what nobody may.
+async fn as_superuser(owner: &PgPool, sql: impl Into<String>) {
+    let mut transaction = owner.begin().await.unwrap();
+    sqlx::query("set local session_replication_role = replica").execute(&mut *transaction).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql.into())).execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
 }
 
 /// Her registration.
@@ -297,17 +306,60 @@ async fn what_was_sealed_anew_opens_its_entry_as_before() {
     let (kp2mi, my) = (gateway.system("kp2mi-system"), gateway.system("my-gateway"));
     let word = arrived("a-1", "E7654321");
     let first = sent(&my, &word).await;
+    let mission = gateway.system("mission-system");
+    let page = mission.call(Method::GET, "/v1/messages", "", vec![]).await.unwrap();
+    let cursor = json!({"cursor": page.body["messages"][0]["cursor"]}).to_string().into_bytes();
+    let done = mission.call(Method::POST, "/v1/messages/ack", "application/json", cursor).await.unwrap();
+    assert_eq!(done.body["delivered"], json!(1), "{}", done.body);
     let hers = sent(&kp2mi, &nominated()).await;
     sent(&kp2mi, &of_another("E7654321")).await;
     let use_cases = use_cases(&gateway);
     erase::erase(&use_cases, hers["placement"]["id"].as_str().unwrap(), officers(), "request 17").await.unwrap();
     assert_eq!(erasures::all(&gateway.databases.owner).await.unwrap()[0].resealed, 1);
+    let id: Uuid = first["message"].as_str().unwrap().parse().unwrap();
+    let journal = &use_cases.journal;
+    let kept = store::evidence::kept(&journal.channel, &journal.vault, &journal.kek, &[id]).await.unwrap();
+    let told = &kept[0].deliveries[0];
+    let keys: Vec<VerifierKey> = journal.signers.values().map(|signer| signer.verifier().clone()).collect();
+    let verified = told.receipt.as_ref().unwrap().verify(&keys, told.answer.as_deref()).unwrap();
+    assert_eq!(verified.bytes_match, Some(true), "what was answered opens its entry too");
     let again = my.send(&word).await.unwrap();
     assert_eq!((again.status, &again.body["receipt"]), (StatusCode::OK, &first["receipt"]), "opening and all");
-    let opened = opening::open(&use_cases, first["message"].as_str().unwrap().parse().unwrap(), "c.dewi", "case 4")
-        .await
-        .unwrap();
+    let opened = opening::open(&use_cases, id, "c.dewi", "case 4").await.unwrap();
     assert_eq!(opened.bytes, word.to_string().into_bytes());
+    gateway.stop_and_verify().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_on_no_list_and_what_was_cut_off_is_finished() {
+    let mut gateway = TestGateway::start().await;
+    let (kp2mi, my) = (gateway.system("kp2mi-system"), gateway.system("my-gateway"));
+    let shared = sent(&my, &arrived("a-1", "E7654321")).await;
+    let hers = sent(&kp2mi, &nominated()).await["placement"]["id"].as_str().unwrap().to_owned();
+    sent(&kp2mi, &of_another("E7654321")).await;
+    let (use_cases, owner) = (use_cases(&gateway), &gateway.databases.owner);
+    // The entry of what is about others too is gone: its opening could not be kept.
+    let of = format!("e.log = m.log and e.idx = m.leaf and m.id = '{}'", shared["message"].as_str().unwrap());
+    as_superuser(owner, format!("create table gone as select e.* from entries e, messages m where {of}")).await;
+    as_superuser(owner, format!("delete from entries e using messages m where {of}")).await;
+    let failed = erase::erase(&use_cases, &hers, officers(), "request 17").await;
+    assert!(matches!(&failed, Err(EraseFault::Store(StoreFault::BadRow { column: "leaf", .. }))), "{failed:?}");
+    assert_eq!(erasures::listed(&use_cases.journal.vault).await.unwrap(), Vec::<String>::new());
+    assert_eq!(use_cases.erasures.read().unwrap(), []);
+    as_superuser(owner, "insert into entries table gone; drop table gone").await;
+    // Cut off after the keys went: what the keys were wrapped under is known all the same.
+    as_superuser(
+        owner,
+        "create function cut_off() returns trigger language plpgsql as $$ begin raise 'cut off'; end $$;
+         create trigger cut_off before update on erasures for each row execute function cut_off()",
+    )
+    .await;
+    assert!(matches!(erase::erase(&use_cases, &hers, officers(), "request 17").await, Err(EraseFault::Store(_))));
+    as_superuser(owner, "drop trigger cut_off on erasures").await;
+    assert_eq!(erasures::all(owner).await.unwrap()[0].keys_gone_at, None);
+    assert_eq!(erase::replay(&use_cases).await.unwrap(), 1);
+    let erased = &erasures::all(owner).await.unwrap()[0];
+    assert_eq!((erased.keys_gone_at.is_some(), erased.epoch), (true, Some(use_cases.journal.kek.epoch)));
     gateway.stop_and_verify().await;
 }
 

@@ -13,7 +13,7 @@ use crate::{
     },
     vault::commitment,
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::{BTreeMap, HashMap};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -70,18 +70,44 @@ impl Act {
     }
 }
 
+/// A transaction of the channel database in which an act and what follows from it are recorded together.
+pub struct Recording<'j> {
+    journal: &'j Journal,
+    transaction: Transaction<'static, Postgres>,
+}
+
+impl Recording<'_> {
+    /// What follows from the act is written by this.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+
+    /// Records the act, and gives it its leaf.
+    ///
+    /// # Errors
+    /// [`StoreFault`]: nothing is recorded, or all of it and the leaf comes later.
+    pub async fn commit(mut self, act: &Act) -> Result<(), StoreFault> {
+        act.insert(&mut self.transaction, self.journal.clock.now()).await?;
+        self.transaction.commit().await?;
+        self.journal.log_acts().await.map(drop)
+    }
+}
+
 impl Journal {
-    /// Records acts and gives them their leaves.
+    /// Begins to record an act. What is dropped without [`Recording::commit`] leaves nothing.
+    ///
+    /// # Errors
+    /// [`StoreFault::Database`].
+    pub async fn recording(&self) -> Result<Recording<'_>, StoreFault> {
+        Ok(Recording { journal: self, transaction: self.writing.begin().await? })
+    }
+
+    /// Records an act from which nothing in this database follows, and gives it its leaf.
     ///
     /// # Errors
     /// [`StoreFault`]; what was recorded gets its leaf later.
-    pub async fn act(&self, acts: &[Act]) -> Result<(), StoreFault> {
-        let mut transaction = self.writing.begin().await?;
-        for act in acts {
-            act.insert(&mut transaction, self.clock.now()).await?;
-        }
-        transaction.commit().await?;
-        self.log_acts().await.map(drop)
+    pub async fn act(&self, act: &Act) -> Result<(), StoreFault> {
+        self.recording().await?.commit(act).await
     }
 
     /// Records an act and its leaf together; gives the receipt, which opens on the statement.
@@ -101,7 +127,7 @@ impl Journal {
         Ok(Box::new(Receipt::new(act.id, &act.corridor, &entry, at, &appended.note, Some(opening))))
     }
 
-    /// Gives every act that has none yet its leaf, but in a log that is halted; gives their number.
+    /// Gives every act that has none yet its leaf, but in a log that is halted or has no signer any more; gives their number.
     ///
     /// # Errors
     /// [`StoreFault`]; they are taken up at the next call.
@@ -109,10 +135,11 @@ impl Journal {
         let now = self.clock.now();
         let mut transaction = self.writing.begin().await?;
         let rows = sqlx::query!(
-            "select id, corridor, outcome, statement, policy, assurance from acts where leaf is null
+            "select id, corridor, outcome, statement, policy, assurance from acts where leaf is null and corridor = any($2)
                and not exists (select from heads h where h.log = $1 || acts.corridor and h.halted is not null)
              order by at, id limit 256 for update skip locked",
-            self.log("")
+            self.log(""),
+            &self.signers.keys().cloned().collect::<Vec<_>>()
         )
         .fetch_all(&mut *transaction)
         .await?;

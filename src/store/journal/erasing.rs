@@ -3,8 +3,10 @@
 //!
 //! The order, and what a crash after each step would mean:
 //! 1. her keys are retired in the vault: nothing new is sealed under them. Nothing else has changed.
-//! 2. she stands on the list, in the vault and outside of it. From here on she is erased: the next start does the rest.
-//! 3. one transaction in the channel database empties, seals anew, folds and records. The keys still exist.
+//! 2. one transaction in the channel database empties, seals anew, folds and records. The keys still exist. What cannot be done shows
+//!    here, and nothing has changed then.
+//! 3. before it commits she stands on the list, in the vault and outside of it. From here on she is erased: the next start does the
+//!    rest, and no hold is heeded any more.
 //! 4. the keys are destroyed. Nobody reads her any more, from whichever backup of the channel database.
 //! 5. it is recorded that they are gone, and the acts get their leaves.
 
@@ -15,7 +17,7 @@ use crate::{
     store::{
         StoreFault, effects,
         erasures::{self, Erasure, Listed},
-        vault_keys::{self, KeyOwner},
+        vault_keys::{self, KeyOwner, Retired},
     },
     vault::{Place, SealingKey},
 };
@@ -58,8 +60,9 @@ impl Journal {
     /// [`StoreFault`]: where she stands on the list by then, the next start finishes it.
     pub async fn erase(&self, order: &Order, list: Listing<'_>) -> Result<Erasing, StoreFault> {
         let mut tried = 1;
+        let mut listed = order.listed.clone();
         let listed = loop {
-            match self.take_out(order, list).await {
+            match self.take_out(order, &mut listed, list).await {
                 Err(StoreFault::Database(fault)) if tried < super::TRIES && super::disturbed(&fault) => tried += 1,
                 Err(fault) => return Err(fault),
                 Ok(Err(basis)) => return Ok(Erasing::Held(basis)),
@@ -71,29 +74,35 @@ impl Journal {
         Ok(Erasing::Done(destroyed.keys))
     }
 
-    async fn take_out(&self, order: &Order, list: Listing<'_>) -> Result<Result<Listed, String>, StoreFault> {
+    /// One try. `on_list` is the line of the list, where she stands on it before or since this try.
+    async fn take_out(
+        &self,
+        order: &Order,
+        on_list: &mut Option<Listed>,
+        list: Listing<'_>,
+    ) -> Result<Result<Listed, String>, StoreFault> {
         // No message is stored meanwhile: none is sealed under a key that goes, none is filed by what is forgotten here.
         let mut transaction = self.writing.begin_with("begin; select pg_advisory_xact_lock(7)").await?;
         let connection = &mut *transaction;
         let now = self.clock.now();
-        if let Some(listed) = &order.listed
+        if let Some(listed) = &*on_list
             && erasures::is_done(&mut *connection, listed.erasure).await?
         {
             // Another instance did it while this one waited.
             return Ok(Ok(listed.clone()));
         }
-        let subjects = match &order.listed {
+        let subjects = match &*on_list {
             Some(listed) => listed.subjects.clone(),
             None => erasures::subjects_of(&mut *connection, order.erasure.subject).await?,
         };
         let dossiers = erasures::dossiers_of(&mut *connection, &subjects).await?;
-        if order.listed.is_none()
+        if on_list.is_none()
             && let Some(basis) = hold(connection, &dossiers, &subjects).await?
         {
             return Ok(Err(basis));
         }
         let rows = read(connection, &dossiers).await?;
-        let mut hers = match &order.listed {
+        let mut hers = match &*on_list {
             Some(listed) => listed.messages.iter().copied().collect(),
             None => hers(&rows, &subjects),
         };
@@ -103,31 +112,31 @@ impl Journal {
         let messages: Vec<Uuid> = hers.into_iter().collect();
         lock_deliveries(connection, rows.iter().map(|row| row.id).chain(messages.iter().copied())).await?;
         let keys = keys_of(connection, &messages).await?;
-        let known = order.listed.iter().flat_map(|listed| &listed.keys).copied();
+        let known = on_list.iter().flat_map(|listed| &listed.keys).copied();
         let keys: BTreeSet<Uuid> = keys.into_iter().chain(known).collect();
         let keys: Vec<Uuid> = keys.into_iter().collect();
-        let classes = vault_keys::retire(&self.vault, &keys, &subjects).await?;
-        let listed = match &order.listed {
-            Some(listed) => listed.clone(),
-            None => {
-                let keys: BTreeSet<Uuid> = keys.into_iter().chain(classes.keys().copied()).collect();
-                let listed = line(&order.erasure, &subjects, &messages, keys);
-                erasures::list(&self.vault, listed.erasure, &listed.line()).await?;
-                // From here on she is erased: if we die, the next start does the rest.
-                list(&listed.line()).map_err(StoreFault::List)?;
-                listed
-            }
-        };
-        let resealed = self.seal_anew(connection, &others, &subjects, &classes).await?;
+        let retired = vault_keys::retire(&self.vault, &keys, &subjects).await?;
+        let listed = on_list.clone().unwrap_or_else(|| {
+            let keys: BTreeSet<Uuid> = keys.into_iter().chain(retired.keys().copied()).collect();
+            line(&order.erasure, &subjects, &messages, keys)
+        });
+        let resealed = self.seal_anew(connection, &others, &subjects, &retired).await?;
         empty(connection, &messages, now).await?;
         forget(connection, &subjects, &messages, &tokens, now).await?;
-        record(connection, &order.erasure, &listed, resealed).await?;
+        let epoch = retired.values().map(|key| key.epoch).max();
+        record(connection, &order.erasure, &listed, resealed, epoch).await?;
         for act in &order.acts {
             act.insert(connection, now).await?;
         }
         let parties = sqlx::query_scalar!("select distinct party from pairwise_ids where subject = any($1)", &subjects);
         let parties = parties.fetch_all(&mut *connection).await?;
         Subjects::refold(self, connection, &dossiers, &parties, now).await?;
+        if on_list.is_none() {
+            erasures::list(&self.vault, listed.erasure, &listed.line()).await?;
+            list(&listed.line()).map_err(StoreFault::List)?;
+            // From here on she is erased: if we die, the next start does the rest.
+            *on_list = Some(listed.clone());
+        }
         transaction.commit().await?;
         // Durable from here, and nothing of others depends on her keys any more.
         Ok(Ok(listed))
@@ -139,34 +148,35 @@ impl Journal {
         connection: &mut PgConnection,
         others: &[&Row],
         subjects: &[Uuid],
-        classes: &HashMap<Uuid, String>,
+        retired: &HashMap<Uuid, Retired>,
     ) -> Result<usize, StoreFault> {
         let shared: HashMap<Uuid, &Row> =
-            others.iter().filter(|row| classes.contains_key(&row.key)).map(|row| (row.id, *row)).collect();
+            others.iter().filter(|row| retired.contains_key(&row.key)).map(|row| (row.id, *row)).collect();
         let ids: Vec<Uuid> = shared.keys().copied().collect();
         if ids.is_empty() {
             return Ok(0);
         }
-        let old = vault_keys::find(&self.vault, &self.kek, &classes.keys().copied().collect::<Vec<_>>()).await?;
+        let old = vault_keys::find(&self.vault, &self.kek, &retired.keys().copied().collect::<Vec<_>>()).await?;
         // In a backup from before people were told apart another's message may stand with her: its key must not go with hers.
         let subject = |row: &Row| row.subject.filter(|subject| !subjects.contains(subject)).unwrap_or(row.id);
-        let owner = |row: &Row| KeyOwner::new(vec![subject(row)], &classes[&row.key]);
+        let owner = |row: &Row| KeyOwner::new(vec![subject(row)], &retired[&row.key].class);
         let owners: Vec<KeyOwner> = shared.values().map(|row| owner(row)).collect();
         let new = vault_keys::ensure(&self.vault, &self.kek, &owners, |_| false, &*self.clock, &*self.random).await?;
         let rows = sqlx::query!(
-            "select m.id, m.sealed, m.canonical, m.opening, e.entry from messages m join entries e on e.log = m.log and e.idx = m.leaf
-             where m.id = any($1)",
+            r#"select m.id as "id!", m.sealed as "sealed!", m.canonical, m.opening, e.entry as "entry?"
+               from messages m left join entries e on e.log = m.log and e.idx = m.leaf where m.id = any($1)"#,
             &ids
         );
         let mut columns = Resealed::default();
         for row in rows.fetch_all(&mut *connection).await? {
             let from = shared[&row.id];
-            let Some(old) = old.get(&from.key) else { continue };
             let new = &new[&owner(from)];
             let bad = |column| StoreFault::BadRow { table: "messages", column, row: row.id.to_string() };
-            let moving = Moving { old, new, row: row.id, journal: self };
+            let moving =
+                Moving { old: old.get(&from.key).ok_or_else(|| bad("key_id"))?, new, row: row.id, journal: self };
+            let entry = row.entry.as_deref().ok_or_else(|| bad("leaf"))?;
             let opening =
-                moving.opening("messages.opening", row.opening.as_deref(), &row.entry).ok_or_else(|| bad("opening"))?;
+                moving.opening("messages.opening", row.opening.as_deref(), entry).ok_or_else(|| bad("opening"))?;
             let sealed = moving.content("messages.sealed", &row.sealed).ok_or_else(|| bad("sealed"))?;
             let canonical =
                 row.canonical.map(|one| moving.content("messages.canonical", &one).ok_or_else(|| bad("canonical")));
@@ -189,19 +199,20 @@ impl Journal {
         .execute(&mut *connection)
         .await?;
         let rows = sqlx::query!(
-            r#"select d.party, d.seq, d.message, d.key_id as "key!", d.answer, d.opening, e.entry
-               from deliveries d join entries e on e.log = d.log and e.idx = d.leaf
-               where d.message = any($1) and d.key_id is not null"#,
-            &ids
+            r#"select d.party as "party!", d.seq as "seq!", d.message as "message!", d.key_id as "key!", d.answer, d.opening, e.entry as "entry?"
+               from deliveries d left join entries e on e.log = d.log and e.idx = d.leaf
+               where d.message = any($1) and d.key_id = any($2)"#,
+            &ids,
+            &retired.keys().copied().collect::<Vec<_>>()
         );
         for row in rows.fetch_all(&mut *connection).await? {
-            let Some(old) = old.get(&row.key) else { continue };
             let new = &new[&owner(shared[&row.message])];
             let bad = |column| StoreFault::BadRow { table: "deliveries", column, row: row.message.to_string() };
+            let old = old.get(&row.key).ok_or_else(|| bad("key_id"))?;
             let moving = Moving { old, new, row: row.message, journal: self };
-            let opening = moving
-                .opening("deliveries.opening", row.opening.as_deref(), &row.entry)
-                .ok_or_else(|| bad("opening"))?;
+            let entry = row.entry.as_deref().ok_or_else(|| bad("leaf"))?;
+            let opening =
+                moving.opening("deliveries.opening", row.opening.as_deref(), entry).ok_or_else(|| bad("opening"))?;
             let answer = row.answer.map(|one| moving.content("deliveries.answer", &one).ok_or_else(|| bad("answer")));
             sqlx::query!(
                 "update deliveries set key_id = $3, answer = $4, opening = $5 where party = $1 and seq = $2",
@@ -456,10 +467,12 @@ async fn record(
     erasure: &Erasure,
     listed: &Listed,
     resealed: usize,
+    epoch: Option<i32>,
 ) -> Result<(), StoreFault> {
     sqlx::query!(
-        "insert into erasures (id, subject, basis, first_officer, second_officer, outcome, keys_destroyed, at, subjects, messages, resealed)
-         values ($1, $2, $3, $4, $5, 'erased', 0, $6, $7, $8, $9)",
+        "insert into erasures (id, subject, basis, first_officer, second_officer, outcome, keys_destroyed, at, subjects, messages, resealed,
+           epoch)
+         values ($1, $2, $3, $4, $5, 'erased', 0, $6, $7, $8, $9, $10)",
         erasure.id,
         erasure.subject,
         erasure.basis,
@@ -468,7 +481,8 @@ async fn record(
         erasure.at,
         &listed.subjects,
         listed.messages.len() as i32,
-        resealed as i32
+        resealed as i32,
+        epoch
     )
     .execute(connection)
     .await?;

@@ -16,7 +16,7 @@ use crate::{
         ledger::{self, Appended},
         vault_keys::{self, KeyOwner},
     },
-    vault::{Place, SealingKey, commitment},
+    vault::{Place, SealingKey, commitment, opening},
 };
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -509,14 +509,9 @@ pub(super) async fn repeat(journal: &Journal, id: Uuid) -> Result<Answer, StoreF
     let proven = ledger::prove(&journal.channel, &row.log, row.leaf as u64).await?.ok_or_else(|| bad("leaf"))?;
     let entry = Entry::decode(&proven.entry).map_err(|_| bad("leaf"))?;
     let key = vault_keys::find(&journal.vault, &journal.kek, &[row.key_id]).await?;
-    let opening = key.get(&row.key_id).map(|key| match &row.opening {
-        None => Ok(key.opening(entry.id)),
-        Some(kept) => {
-            let place = Place { column: "messages.opening", row: id, key: row.key_id };
-            key.open(place, kept).ok().and_then(|opening| opening.try_into().ok()).ok_or_else(|| bad("opening"))
-        }
-    });
-    let opening = opening.transpose()?;
+    let place = Place { column: "messages.opening", row: id, key: row.key_id };
+    let opening = key.get(&row.key_id).map(|key| opening(key, entry.id, place, row.opening.as_deref()));
+    let opening = opening.transpose().map_err(|_| bad("opening"))?;
     let at = (row.leaf as u64, proven.path.as_slice());
     Ok(Answer::Stored {
         receipt: Box::new(Receipt::new(id, &row.corridor, &entry, at, &proven.note, opening)),
