@@ -18,8 +18,9 @@
 //!    `it::samples::every_sample_makes_its_first_exchange…`, `it::ledger::whatever_a_superuser_does…`,
 //!    `it::ledger::an_exported_folder…`, `it::ledger::a_log_rolled_back…`, `it::evidence::an_archive_says…`,
 //!    `it::evidence::whatever_is_changed…`; we countersign a partner's own log, `it::witness`, and a partner's witness ours,
-//!    `it::cosigning::what_is_recorded…`; an old backup or a second gateway signs no other history,
-//!    `it::cosigning::an_old_backup…`, `it::cosigning::of_two_gateways…`.)
+//!    `it::cosigning::what_is_recorded…`; an old backup or a second gateway that signs
+//!    another history is found and halted where the partner has a witness, `it::cosigning::an_old_backup…`,
+//!    `it::cosigning::of_two_gateways…`.)
 //! 6. **The ledger holds nothing that names a person.** Destroying a person's keys leaves every proof whole.
 //!    (`it::erasure::everything_about_an_erased_person…`, `it::erasure::restored::a_restored_backup…`, `it::erasure::an_opening_that_was_given_out…`)
 //! 7. **A party is data.** `src/` names no country, authority or identifier kind; the test reads all but `sandbox` and unit tests,
@@ -46,7 +47,7 @@
 //! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
 //! | [`access`] | officers and the purposes they may state |
 //! | [`evidence`] | what a receipt or an archive proves, as sentences and as a page; the archive's files; no I/O |
-//! | [`store`] | the only SQL: journal, deliveries, queries, ledger rows and tiles, keys |
+//! | [`store`] | the only SQL: journal, acts and erasing, deliveries, queries, what is kept as evidence, ledger rows, tiles and cosignatures, keys |
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
 //! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, deadlines, limits, query (officers), view (parties' systems), witness, cosigning, decide, erase, … |
 //! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |

@@ -51,12 +51,12 @@ enum Command {
     /// Archives of evidence: writing one, checking one without a database
     #[command(subcommand)]
     Evidence(Box<evidence::Command>),
-    /// The archive of public keys; extending the grace of CRLs
+    /// The archive of public keys; extending the grace of CRLs; another key-encryption key
     #[command(subcommand)]
     Keys(keys::Command),
     /// Brings both databases up to date
     Migrate(migrate::Arguments),
-    /// Checks the audit ledger
+    /// Checks the audit ledger, writes a log as a folder, brings one forward from a copy
     #[command(subcommand)]
     Ledger(ledger::Command),
     /// Checks a receipt, without a database; opens an entry for a court

@@ -10,6 +10,8 @@ use crate::support::{
 use ct_merkle::{InclusionProof, RootHash};
 use http::{Method, StatusCode};
 use onechannel::{
+    app::system::SystemClock,
+    domain::clock::Clock,
     exchange::{
         cosigning::{self, Standing, Witness},
         erase::{self, EraseFault},
@@ -356,7 +358,7 @@ async fn an_old_backup_halts_its_corridor_until_it_caught_up_from_the_partners_c
         my.call(Method::POST, "/v1/messages/ack", "application/json", br#"{"cursor":"1"}"#.to_vec()).await.unwrap();
     assert_eq!(done.body["type"], "urn:onechannel:problem:ledger-halted", "{}", done.body);
     // Its clocks wait, and hold up those of no other corridor.
-    let (owner, later) = (&restored.databases.owner, time::OffsetDateTime::now_utc() + time::Duration::days(3_650));
+    let (owner, later) = (&restored.databases.owner, SystemClock.now() + time::Duration::days(3_650));
     assert_ne!(clocks::overdue(owner, later, &[], 200).await.unwrap().len(), 0);
     let running = restored.running.as_ref().unwrap().gateway.clone();
     assert_eq!(running.standings.halted(), ["my"]);

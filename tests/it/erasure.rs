@@ -170,6 +170,14 @@ async fn everything_about_an_erased_person_is_unreadable_and_nothing_of_others_i
     let refused = event("placement.nominated.v1", "KP2MI", |e| e["data"]["unheard-of"] = json!("x"));
     let refused = kp2mi.send(&refused).await.unwrap();
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
+    // One that names no corridor that there is.
+    let unplaced = event("placement.nominated.v1", "KP2MI", |e| {
+        e["id"] = json!("unplaced");
+        e["corridor"] = json!("zz");
+    });
+    let unplaced = kp2mi.send(&unplaced).await.unwrap();
+    assert_eq!(unplaced.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", unplaced.body);
+    assert_eq!(unplaced.body["receipt"]["corridor"], "domestic");
     let page = mission.call(Method::GET, "/v1/messages", "", vec![]).await.unwrap();
     let cursor = page.body["messages"].as_array().unwrap().last().unwrap()["cursor"].clone();
     let ack = json!({"cursor": cursor}).to_string().into_bytes();
@@ -197,7 +205,7 @@ async fn everything_about_an_erased_person_is_unreadable_and_nothing_of_others_i
             "select count(*) from search_terms s join messages m on m.id = s.message where m.outcome = 'refused'"
         )
         .await,
-        1
+        2
     );
 
     let id = hers["placement"]["id"].as_str().unwrap();

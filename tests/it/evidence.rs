@@ -7,6 +7,8 @@ use crate::support::{
 use aws_lc_rs::signature::Ed25519KeyPair;
 use http::{Method, StatusCode};
 use onechannel::{
+    app::system::SystemClock,
+    domain::clock::Clock,
     evidence::{
         account::Account,
         archive::{self, Archive, Manifest, Scope, Statement},
@@ -27,7 +29,6 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// The partner's own log.
@@ -365,7 +366,7 @@ async fn what_changed_since_a_message_was_decided_is_not_proven_and_no_fault() {
         sqlx::query_scalar("select message from deliveries where state = 'waiting'").fetch_all(pool).await.unwrap();
     assert!(!waiting.is_empty());
     for message in waiting {
-        deliveries::renew(pool, message, OffsetDateTime::now_utc()).await.unwrap();
+        deliveries::renew(pool, message, SystemClock.now()).await.unwrap();
     }
     // A file of the partner's folder was changed, and its certificates come from another root by now.
     let folder = told.gateway.folder.join("partners/my");

@@ -2,11 +2,11 @@
 
 use super::{CommandFault, Holds};
 use crate::{
-    app::{config::Config, gateway},
+    app::config::Config,
     exchange::{crl_grace, rotate_kek},
     store::{self, access},
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use time::format_description::well_known::Rfc3339;
 
 #[derive(Debug, clap::Subcommand)]
@@ -56,14 +56,12 @@ impl Command {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
         match self {
             Self::List { json, config } => list(&Config::read(&config).map_err(CommandFault::Start)?, json).await,
-            Self::RotateKek { config } => rotate(&Config::read(&config).map_err(CommandFault::Start)?).await,
+            Self::RotateKek { config } => rotate(&config).await,
             Self::ExtendCrlGrace { party, hours, officers, basis, config } => {
                 let officers: [String; 2] = officers
                     .try_into()
                     .map_err(|_| CommandFault::Start("extending needs exactly two --officer".to_owned()))?;
-                let config = Config::read(&config).map_err(CommandFault::Start)?;
-                let gateway =
-                    gateway::assemble(&config).await.map_err(|faults| CommandFault::Start(faults.to_string()))?;
+                let (_, gateway) = super::ready(&config).await?;
                 let until = crl_grace::extend(&gateway, &party, hours, officers, &basis).await;
                 let until = until.map_err(|fault| CommandFault::Start(fault.to_string()))?;
                 println!("expired CRLs of {party} count until {}", until.format(&Rfc3339).unwrap_or_default());
@@ -73,8 +71,8 @@ impl Command {
     }
 }
 
-async fn rotate(config: &Config) -> Result<Holds, CommandFault> {
-    let gateway = gateway::assemble(config).await.map_err(|faults| CommandFault::Start(faults.to_string()))?;
+async fn rotate(config: &Path) -> Result<Holds, CommandFault> {
+    let (_, gateway) = super::ready(config).await?;
     let (mut wrapped, bar) = (0u64, indicatif::ProgressBar::no_length());
     let retired = loop {
         let some = rotate_kek::some(&gateway).await?;
@@ -87,7 +85,9 @@ async fn rotate(config: &Config) -> Result<Holds, CommandFault> {
     bar.finish_and_clear();
     println!("{wrapped} keys wrapped under epoch {}", gateway.journal.kek.epoch);
     for epoch in retired {
-        println!("epoch {epoch} is retired: take its key out of encryption_others and destroy it wherever it is kept");
+        println!(
+            "epoch {epoch} is retired: take a backup of the vault and see that it restores, then take the key of epoch {epoch} out of encryption_others and destroy it wherever it is kept"
+        );
     }
     Ok(true)
 }

@@ -354,7 +354,8 @@ fn only_hers(own: &[&Row], others: &[&Row]) -> Vec<Vec<u8>> {
     tokens.into_iter().map(|token| token.to_vec()).collect()
 }
 
-/// Refused messages that name an identifier of hers, which nobody else's message of the dossier names.
+/// Refused messages that name an identifier of hers, which nobody else's message of the dossier names: of her corridor, and those that
+/// named none.
 async fn refused(connection: &mut PgConnection, order: &Order, others: &[&Row]) -> Result<Vec<Uuid>, StoreFault> {
     if order.terms.is_empty() {
         return Ok(Vec::new());
@@ -367,10 +368,11 @@ async fn refused(connection: &mut PgConnection, order: &Order, others: &[&Row]) 
          )
          select t.message from search_terms t join messages m on m.id = t.message
          where t.terms && (select coalesce(array_agg(term), '{}') from alone) and m.outcome = 'refused' and not m.erased
-           and m.corridor in (select corridor from subjects where id = $3)",
+           and (m.corridor = $4 or m.corridor in (select corridor from subjects where id = $3))",
         &order.terms,
         &others,
-        order.erasure.subject
+        order.erasure.subject,
+        super::DOMESTIC
     );
     Ok(found.fetch_all(connection).await?)
 }

@@ -250,10 +250,14 @@ impl Gateway {
 
 /// A contract for endorsement with its worker.
 fn sample() -> Result<Value, CommandFault> {
-    let bytes = fs::read("schemas/examples/valid/contract.submitted.v1.json").map_err(bad)?;
-    let mut event: Value = serde_json::from_slice(&bytes).map_err(bad)?;
-    event["data"]["worker"] = json!({"name": {"full": "DEWI AYU RATNASARI"}, "sex": "F", "nationality": "IDN",
-        "birthDate": {"value": "1996-02-29", "precision": "DAY"}});
+    let example = |name: &str| -> Result<Value, CommandFault> {
+        let bytes = fs::read(format!("schemas/examples/valid/{name}.json")).map_err(bad)?;
+        serde_json::from_slice(&bytes).map_err(bad)
+    };
+    let mut event = example("contract.submitted.v1")?;
+    let worker = &example("placement.nominated.v1")?["data"]["worker"];
+    event["data"]["worker"] = json!({"name": {"full": worker["name"]["full"]}, "sex": worker["sex"],
+        "nationality": worker["nationality"], "birthDate": worker["birthDate"]});
     event["data"]["contract"]["reason"] = "r".repeat(400).into();
     Ok(event)
 }
