@@ -17,6 +17,7 @@ use crate::{
     },
     trust::{
         digest,
+        exchanged::{self, Head},
         httpsig::{self, RequestParts, ResponseParts},
         keys::{SigningKey, VerifyingKey},
         tls::{self, KeyExchange},
@@ -37,14 +38,14 @@ const ANSWER_MAX: usize = 16 << 20;
 pub enum Sent {
     /// The party has it; its verified answer is the evidence.
     Acked {
-        /// Status, signature and body of the answer.
+        /// The exact bytes that were sent and what was answered ([`crate::trust::exchanged`]).
         evidence: Vec<u8>,
     },
     /// The party has it and will not take it.
     Refused {
         /// A stable word.
         reason: String,
-        /// Status, signature and body of the answer.
+        /// The exact bytes that were sent and what was answered ([`crate::trust::exchanged`]).
         evidence: Vec<u8>,
     },
     /// Nothing is known; send again.
@@ -272,6 +273,7 @@ impl PartyClient {
             signature: signature.map(str::to_owned),
             retry_after: retry_after.map(Duration::from_secs),
             signed,
+            sent: body.to_vec(),
             body: bytes,
         })
     }
@@ -283,18 +285,21 @@ struct Answer {
     retry_after: Option<Duration>,
     /// The verified signature base, where the party signs.
     signed: Result<Option<String>, &'static str>,
+    /// The body of the request.
+    sent: Vec<u8>,
     body: Vec<u8>,
 }
 
 impl Answer {
     fn evidence(&self) -> Vec<u8> {
         let base = self.signed.as_ref().ok().cloned().flatten();
-        let head =
-            serde_json::json!({"status": self.status.as_u16(), "signature": self.signature, "signature_base": base});
-        let mut evidence = head.to_string().into_bytes();
-        evidence.push(b'\n');
-        evidence.extend_from_slice(&self.body);
-        evidence
+        let head = Head {
+            status: Some(self.status.as_u16()),
+            signature: self.signature.clone(),
+            signature_base: base,
+            sent: (!self.sent.is_empty()).then_some(self.sent.len()),
+        };
+        exchanged::write(&head, &self.sent, &self.body)
     }
 }
 

@@ -10,7 +10,7 @@
 //! | `keys.json` | public keys that ever counted, ours and the partners', and since when |
 //! | `messages/ID/record.json`, `receipt.json` | [`Record`]; the receipt of its entry |
 //! | `messages/ID/request`, `signature.json`, `event.json` | exact bytes, what is kept of their signature, the canonical event where the bytes are in another format |
-//! | `messages/ID/told/PARTY-N.answer`, `PARTY-N.receipt.json` | what a party answered when it was told; the receipt of the entry that commits to it |
+//! | `messages/ID/told/PARTY-N.answer`, `PARTY-N.receipt.json` | what a party answered when it was told: a line about its signature, the bytes that it answered, its body ([`crate::trust::exchanged`]); the receipt of the entry that commits to it |
 //! | `messages/ID/not-before.note`, `not-before.receipt.json` | a checkpoint of the partner's log; the receipt of the earlier entry that commits to it |
 //! | `certificates/THUMBPRINT.pem` | chains of connections |
 //! | `policies/DIGEST.json` | what decided, by digests |

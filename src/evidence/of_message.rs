@@ -16,7 +16,7 @@ use crate::{
     },
     trust::{
         anchors::{PartyAnchors, PeerCertificate, TrustStore},
-        digest,
+        digest, exchanged,
         httpsig::{self, Kept, REQUEST_TAG, RESPONSE_TAG},
     },
     vault::sha256,
@@ -83,7 +83,7 @@ fn sender(findings: &mut Findings<'_>, record: &Record, name: &str, bytes_name: 
     };
     match (&kept.signature_base, &kept.signature) {
         (Some(base), Some(signature)) => {
-            if let Some(kept) = signed(findings, record, name, &record.party, (base, signature), REQUEST_TAG) {
+            if let Some(kept) = signed(findings, record, name, &record.party, (base, signature)) {
                 let claim = |key: &str| Sentence::of(key).with("key", &kept.keyid).with("party", &record.party);
                 match &kept.content_digest {
                     Some(value) if digest::is_of(value, bytes) => {
@@ -117,15 +117,15 @@ fn in_the_name(findings: &mut Findings<'_>, record: &Record, folder: &str, bytes
     }
 }
 
-/// Verifies a kept signature by a key of the party; it must have been made for that.
+/// Verifies a kept signature by a key of the party; it must have been made for a request or an answer, whichever it is over.
 fn signed(
     findings: &mut Findings<'_>,
     record: &Record,
     name: &str,
     party: &str,
     (base, signature): (&str, &str),
-    tag: &str,
 ) -> Option<Kept> {
+    let tag = if base.contains("\"@status\": ") { RESPONSE_TAG } else { REQUEST_TAG };
     let mut named = String::new();
     let mut fault = None;
     // One id may have stood for several keys over the years.
@@ -212,7 +212,6 @@ fn told(findings: &mut Findings<'_>, record: &Record, folder: &str) {
         );
         let state = Sentence::of("evidence.delivery").with("party", &one.party).with("state", &one.state);
         findings.stated.of(record, state);
-        findings.not_proven.of(record, Sentence::of("evidence.sent").with("party", &one.party));
         if !archive.members.contains_key(&receipt_name) {
             // It waits, or it was made to wait again, or ended without an answer.
             continue;
@@ -225,27 +224,30 @@ fn told(findings: &mut Findings<'_>, record: &Record, folder: &str) {
             findings.fault("other", &receipt_name);
         }
         let Some(answer) = answer else { continue };
-        // The first line is what is kept of the signature, the rest the body.
-        let (head, body) = answer.split_at(answer.iter().position(|byte| *byte == b'\n').unwrap_or(answer.len()));
-        let body = body.strip_prefix(b"\n").unwrap_or(body);
-        let unsigned = || Sentence::of("evidence.answer-unsigned").with("party", &one.party);
-        let kept: Option<Signature> = serde_json::from_slice(head).ok();
-        let Some((base, signature)) = kept.and_then(|kept| kept.signature_base.zip(kept.signature)) else {
-            findings.not_proven.of(record, unsigned());
+        let exchanged = exchanged::read(answer);
+        let kept = exchanged.head.and_then(|head| head.signature_base.zip(head.signature));
+        let Some((base, signature)) = kept else {
+            findings.not_proven.of(record, Sentence::of("evidence.answer-unsigned").with("party", &one.party));
             continue;
         };
-        // Who fetches messages acknowledges by a request; who is told answers.
-        let tag = if base.contains("\"@status\": ") { RESPONSE_TAG } else { REQUEST_TAG };
-        let kept = signed(findings, record, &answer_name, &one.party, (&base, &signature), tag);
-        let Some(kept) = kept else { continue };
+        // Who fetches messages acknowledges by a request of its own; who is told answers.
+        let Some(kept) = signed(findings, record, &answer_name, &one.party, (&base, &signature)) else { continue };
         let is_signed = match &kept.content_digest {
-            Some(value) => digest::is_of(value, body),
-            None => body.is_empty(),
+            Some(value) => digest::is_of(value, exchanged.body),
+            None => exchanged.body.is_empty(),
         };
-        if !is_signed {
+        let is_of_sent =
+            exchanged.sent.map(|sent| kept.request_digest.as_ref().is_some_and(|value| digest::is_of(value, sent)));
+        if !is_signed || is_of_sent == Some(false) {
             findings.fault("digest", &answer_name);
             continue;
         }
+        if is_of_sent == Some(true) {
+            let claim = Sentence::of("evidence.told").with("party", &one.party).with("key", &kept.keyid);
+            findings.proven.of(record, claim);
+            continue;
+        }
+        findings.not_proven.of(record, Sentence::of("evidence.sent").with("party", &one.party));
         let claim = Sentence::of("evidence.answered").with("party", &one.party).with("key", &kept.keyid);
         findings.proven.of(record, claim);
     }

@@ -295,6 +295,8 @@ pub struct Kept {
     pub created: i64,
     /// The signed `Content-Digest`.
     pub content_digest: Option<String>,
+    /// Of an answer, the signed `Content-Digest` of the request that it answers.
+    pub request_digest: Option<String>,
     /// What it was made for: [`REQUEST_TAG`] or [`RESPONSE_TAG`].
     pub tag: Option<String>,
 }

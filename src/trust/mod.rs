@@ -60,6 +60,7 @@ macro_rules! faults {
 pub mod anchors;
 pub mod assertion;
 pub mod digest;
+pub mod exchanged;
 pub mod handshake;
 pub mod httpsig;
 pub(crate) mod jws;

@@ -3,6 +3,7 @@
 use crate::support::{
     Databases,
     gateway::{TestGateway, event},
+    until,
 };
 use aws_lc_rs::signature::Ed25519KeyPair;
 use http::{Method, StatusCode};
@@ -14,13 +15,18 @@ use onechannel::{
         archive::{self, Archive, Manifest, Scope, Statement},
         check::{self, Keys},
     },
-    exchange::erase::{self, Erased},
+    exchange::{
+        erase::{self, Erased},
+        export::{self, Asked, Of},
+    },
     ledger::{
         note::{Checkpoint, NoteSigner},
         tree::{Frontier, leaf_hash},
         witness::Submission,
     },
+    sandbox::mock::Mock,
     store::deliveries,
+    trust::exchanged,
     vault::sha256,
 };
 use serde_json::{Value, json};
@@ -388,4 +394,51 @@ async fn what_changed_since_a_message_was_decided_is_not_proven_and_no_fault() {
     for key in ["evidence.no-rules", "evidence.no-mandate", "evidence.no-certificate"] {
         assert!(open.contains(key), "{key}: {text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_partner_was_told_and_answered_is_there_byte_for_byte() {
+    let mut gateway = TestGateway::prepare(Databases::fresh().await).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    gateway.config.endpoints.insert("my".to_owned(), address);
+    let stop = tokio::sync::watch::Sender::new(false);
+    let _mock = Mock::start("my", &gateway.stand.pki, listener, stop.subscribe()).unwrap();
+    gateway.serve().await;
+    let kp2mi = gateway.system("kp2mi-system");
+    let nominated = kp2mi.send(&event("placement.nominated.v1", "KP2MI", |_| ())).await.unwrap();
+    let message: Uuid = nominated.body["message"].as_str().unwrap().parse().unwrap();
+    let pool = gateway.databases.owner.clone();
+    until(async || {
+        let told = "select exists (select from deliveries where message = $1 and state = 'delivered')";
+        sqlx::query_scalar(told).bind(message).fetch_one(&pool).await.unwrap()
+    })
+    .await;
+    let asked = Asked {
+        of: Of::Message(message),
+        officer: "a.sari".to_owned(),
+        purpose: "PROTECTION_CASE".to_owned(),
+        case_number: None,
+        language: onechannel::words::Lang::En,
+    };
+    let running = &gateway.running.as_ref().unwrap().gateway;
+    let bytes = export::export(running, &asked, &gateway.config.schemas).await.unwrap();
+    let archive = Archive::read(&bytes).unwrap();
+    let account = check::account(&archive, Some(&bytes), &Keys::default());
+    assert!(account.holds(), "{}", names(&account));
+    let proven: Vec<&str> = account.proven.iter().map(|one| one.key()).collect();
+    assert!(proven.contains(&"evidence.told"), "{proven:?}");
+    let name = archive.members.keys().find(|name| name.ends_with(".answer")).unwrap();
+    let kept = exchanged::read(&archive.members[name]);
+    let sent = String::from_utf8(kept.sent.unwrap().to_vec()).unwrap();
+    assert!(sent.contains("DEWI AYU RATNASARI"), "in the partner's own format: {sent}");
+    // A byte of what was sent, with the opening of another commitment: the partner's signature does not cover it.
+    let at = archive.members[name].windows(4).position(|window| window == b"DEWI").unwrap();
+    let mut changed = archive.clone();
+    changed.members.get_mut(name).unwrap()[at] ^= 1;
+    let faults = names(&check::account(&changed, None, &Keys::default()));
+    for fault in ["is not what the log's entry commits to", "is not what was signed"] {
+        assert!(faults.contains(&format!("{name} {fault}")), "{faults}");
+    }
+    stop.send_replace(true);
 }

@@ -141,13 +141,12 @@ pub(super) fn verify_kept(
         return Err(Refusal::Invalid);
     }
     let created = list.params.get("created").and_then(|value| value.as_integer()).map(i64::from);
+    let value = |name: &str| components.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
     Ok(Kept {
         keyid: keyid.to_owned(),
         created: created.ok_or(Refusal::CreatedMissing)?,
-        content_digest: components
-            .lines()
-            .find_map(|line| line.strip_prefix("\"content-digest\": "))
-            .map(str::to_owned),
+        content_digest: value("\"content-digest\": "),
+        request_digest: value("\"content-digest\";req: "),
         tag: text_of(list, "tag").map(str::to_owned),
     })
 }
