@@ -49,7 +49,7 @@
 //! | [`evidence`] | what a receipt or an archive proves, as sentences and as a page; the archive's files; no I/O |
 //! | [`store`] | the only SQL: journal, acts and erasing, deliveries, queries, what is kept as evidence, ledger rows, tiles and cosignatures, keys |
 //! | [`client`] | the only outbound HTTP: one mTLS client a party |
-//! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, deadlines, limits, query (officers), view (parties' systems), witness, cosigning, decide, erase, … |
+//! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, whole, deadlines, limits, query (officers), view (parties' systems), witness, cosigning, decide, erase, … |
 //! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |
 //! | `sandbox` | private PostgreSQL, throw-away PKI, mocks of both sides, the integrator's kit, population (a default cargo feature) |
 //! | [`app`] | configuration, wiring, loops, system clock and generator, command line (one file a command) |

@@ -12,6 +12,7 @@
 //! | `messages/ID/request`, `signature.json`, `event.json` | exact bytes, what is kept of their signature, the canonical event where the bytes are in another format |
 //! | `messages/ID/told/PARTY-N.answer`, `PARTY-N.receipt.json` | what a party answered when it was told: a line about its signature, the bytes that it answered, its body ([`crate::trust::exchanged`]); the receipt of the entry that commits to it |
 //! | `messages/ID/not-before.note`, `not-before.receipt.json` | a checkpoint of the partner's log; the receipt of the earlier entry that commits to it |
+//! | `requests/ID` | the exact body of a request or page in which several messages came, where it was asked for |
 //! | `certificates/THUMBPRINT.pem` | chains of connections |
 //! | `policies/DIGEST.json` | what decided, by digests |
 //! | `schemas/…`, `parties/CODE/…` | the files with those digests, where the running software still has them |
@@ -161,6 +162,9 @@ pub struct Record {
     pub problem: Option<serde_json::Value>,
     /// Whether its content is here.
     pub content: Content,
+    /// Our id of the request or page in which it came among others, if that is kept whole.
+    #[serde(default)]
+    pub part_of: Option<Uuid>,
     /// Whom it was to be told.
     pub told: Vec<Told>,
 }

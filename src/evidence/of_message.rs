@@ -90,7 +90,13 @@ fn sender(findings: &mut Findings<'_>, record: &Record, name: &str, bytes_name: 
                         findings.proven.of(record, claim("evidence.sender"));
                     }
                     // An item of a batch or of a page: what was signed is the digest of the whole. The log's entry commits to the item.
-                    Some(_) => findings.not_proven.of(record, claim("evidence.sender-part")),
+                    Some(value) => match whole(findings, record, bytes) {
+                        None => findings.not_proven.of(record, claim("evidence.sender-part")),
+                        Some((_, true, body)) if digest::is_of(value, body) => {
+                            findings.proven.of(record, claim("evidence.sender-whole"));
+                        }
+                        Some((name, ..)) => findings.fault("digest", &name),
+                    },
                     None => findings.fault("digest", bytes_name),
                 }
             }
@@ -102,6 +108,27 @@ fn sender(findings: &mut Findings<'_>, record: &Record, name: &str, bytes_name: 
     }
     let Some(thumbprint) = &kept.certificate else { return Vec::new() };
     certificate(findings, record, thumbprint)
+}
+
+/// The request or page in which a message came, if it is here: its file, whether the message's bytes are part of it, its body. A page is
+/// read and its records are kept each by itself, so that there the same values count.
+fn whole<'a>(findings: &Findings<'a>, record: &Record, bytes: &[u8]) -> Option<(String, bool, &'a [u8])> {
+    let name = format!("requests/{}", record.part_of?);
+    let body = findings.archive.members.get(&name)?;
+    let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
+    let is_part = body.windows(bytes.len().max(1)).any(|part| part == bytes)
+        || read(bytes).zip(read(body)).is_some_and(|(record, page)| holds(&page, &record));
+    Some((name, is_part, body))
+}
+
+/// Whether a value is, or has in it, another.
+fn holds(value: &Value, part: &Value) -> bool {
+    value == part
+        || match value {
+            Value::Array(items) => items.iter().any(|item| holds(item, part)),
+            Value::Object(members) => members.values().any(|member| holds(member, part)),
+            _ => false,
+        }
 }
 
 /// In whose name the message says that it was sent. Bytes in a party's own format say so only through its mapping.

@@ -22,6 +22,7 @@ use crate::{
         evidence::{self, Kept},
         journal::DOMESTIC,
         query::{self, Lookup},
+        requests,
     },
     vault::sha256,
     words::Lang,
@@ -62,6 +63,8 @@ pub struct Asked {
     pub purpose: String,
     /// Case or request number.
     pub case_number: Option<String>,
+    /// Whether the requests and pages in which several messages came are asked for too, which tell of others.
+    pub whole: bool,
     /// Language of the page.
     pub language: Lang,
 }
@@ -130,9 +133,15 @@ pub async fn export(gateway: &Gateway, asked: &Asked, schemas: &Path) -> Result<
     archive.put_json(archive::SCOPE, &scope);
     keys(gateway, &mut archive).await?;
     let mut policies = BTreeSet::new();
+    let parts: BTreeMap<Uuid, Uuid> = requests::of(&journal.channel, &ids).await?.into_iter().collect();
     for one in &kept {
         let shown = is_shown(gateway, purpose, one);
-        policies.insert(message(gateway, &mut archive, one, shown).await?);
+        policies.insert(message(gateway, &mut archive, one, (shown, parts.get(&one.id).copied())).await?);
+    }
+    let mut subjects: BTreeSet<Uuid> = kept.iter().filter_map(|one| one.subject).collect();
+    if asked.whole {
+        let ids: BTreeSet<Uuid> = parts.into_values().collect();
+        subjects.extend(whole(gateway, &mut archive, purpose, &ids.into_iter().collect::<Vec<_>>()).await?);
     }
     decided(gateway, &mut archive, &policies, schemas).await?;
     for party in kept.iter().map(|one| &one.party).collect::<BTreeSet<_>>() {
@@ -148,7 +157,7 @@ pub async fn export(gateway: &Gateway, asked: &Asked, schemas: &Path) -> Result<
     if archive.size() > archive::ARCHIVE_MAX - RECORD_ROOM {
         return Err(ExportFault::TooLarge);
     }
-    record(gateway, &mut archive, scope, &kept).await?;
+    record(gateway, &mut archive, scope, subjects).await?;
     Ok(archive.write(made)?)
 }
 
@@ -167,7 +176,7 @@ fn purpose<'g>(gateway: &'g Gateway, asked: &Asked) -> Result<&'g Purpose, Expor
     if purpose.case_number && asked.case_number.as_ref().is_none_or(|number| number.trim().is_empty()) {
         return no(format!("{} needs a case number", purpose.name));
     }
-    if !purpose.bulk && matches!(asked.of, Of::Day(_)) {
+    if !purpose.bulk && (asked.whole || matches!(asked.of, Of::Day(_))) {
         return no(format!("{} is for one named person", purpose.name));
     }
     Ok(purpose)
@@ -211,6 +220,25 @@ fn is_shown(gateway: &Gateway, purpose: &Purpose, kept: &Kept) -> bool {
     class <= purpose.class
 }
 
+/// Puts in the requests and pages of which the purpose shows every message; gives whom they tell of.
+async fn whole(
+    gateway: &Gateway,
+    archive: &mut Archive,
+    purpose: &Purpose,
+    ids: &[Uuid],
+) -> Result<Vec<Uuid>, ExportFault> {
+    let journal = &gateway.journal;
+    let mut subjects = Vec::new();
+    for whole in requests::open(&journal.channel, &journal.vault, &journal.kek, ids).await? {
+        let others = evidence::kept(&journal.channel, &journal.vault, &journal.kek, &whole.messages).await?;
+        if others.iter().all(|one| is_shown(gateway, purpose, one)) {
+            archive.put(format!("requests/{}", whole.id), whole.body);
+            subjects.extend(others.into_iter().filter_map(|one| one.subject));
+        }
+    }
+    Ok(subjects)
+}
+
 async fn keys(gateway: &Gateway, archive: &mut Archive) -> Result<(), ExportFault> {
     let keys = access::public_keys(&gateway.journal.channel).await?.into_iter();
     let keys = keys.map(|(party, purpose, kid, key, first_seen_at)| Key {
@@ -226,7 +254,12 @@ async fn keys(gateway: &Gateway, archive: &mut Archive) -> Result<(), ExportFaul
 }
 
 /// Puts in what is kept of one message; gives the digest of the policy that its entry names.
-async fn message(gateway: &Gateway, archive: &mut Archive, kept: &Kept, shown: bool) -> Result<[u8; 32], ExportFault> {
+async fn message(
+    gateway: &Gateway,
+    archive: &mut Archive,
+    kept: &Kept,
+    (shown, part_of): (bool, Option<Uuid>),
+) -> Result<[u8; 32], ExportFault> {
     let pool = &gateway.journal.channel;
     let name = |file: &str| format!("messages/{}/{file}", kept.id);
     let mut receipt = *gateway.journal.receipt(kept.id).await?;
@@ -265,6 +298,7 @@ async fn message(gateway: &Gateway, archive: &mut Archive, kept: &Kept, shown: b
             .as_ref()
             .map(|_| Fault::read_all(kept.problem.as_deref()).iter().map(|fault| fault.to_json()).collect::<Value>()),
         content,
+        part_of,
         told: told.collect(),
     };
     archive.put_json(name("record.json"), &record);
@@ -367,15 +401,19 @@ fn roots(gateway: &Gateway, archive: &mut Archive, code: &str) -> Result<(), Exp
 }
 
 /// The disclosure, and the act whose entry commits to the list of contents.
-async fn record(gateway: &Gateway, archive: &mut Archive, scope: Scope, kept: &[Kept]) -> Result<(), ExportFault> {
-    let subjects: BTreeMap<Uuid, ()> = kept.iter().filter_map(|one| Some((one.subject?, ()))).collect();
+async fn record(
+    gateway: &Gateway,
+    archive: &mut Archive,
+    scope: Scope,
+    subjects: BTreeSet<Uuid>,
+) -> Result<(), ExportFault> {
     let lookup = Lookup {
         id: gateway.id(),
         officer: scope.officer.clone(),
         purpose: scope.purpose.clone(),
         case_number: scope.case.clone(),
         fields: vec!["evidence".to_owned()],
-        subjects: subjects.into_keys().collect(),
+        subjects: subjects.into_iter().collect(),
     };
     let now: OffsetDateTime = gateway.now();
     query::record_lookup(&gateway.journal.channel, &lookup, now).await?;

@@ -31,6 +31,7 @@ pub mod rotate_kek;
 mod tags;
 pub mod tokens;
 pub mod view;
+pub mod whole;
 pub mod witness;
 
 use crate::{

@@ -2,11 +2,13 @@
 //!
 //! The watermark moves only when every record of the page is stored; a crash between means repeats, never a gap.
 
-use super::{Gateway, caller::Caller, inbox};
+use super::{Gateway, caller::Caller, inbox, intake::Taken, whole};
 use crate::{
     client::PartyClient,
+    message::problem::Problem,
     partner::{Client, profile::Poll},
     store::{StoreFault, access::Spend, deliveries},
+    trust::exchanged,
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
@@ -55,10 +57,13 @@ pub async fn round(
         }
         let (page, evidence) = client.fetch(&path).await.map_err(PollFault::Party)?;
         let records = page.pointer(&poll.records).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let evidence = head(&evidence);
-        let taking = records.iter().map(|record| take(gateway, from, poll, record, &evidence));
-        for result in futures_util::future::join_all(taking).await {
-            *polled.results.entry(result?).or_default() += 1;
+        let nonce = Spend { scope: String::new(), value: String::new(), expires_at: gateway.now() };
+        let caller = Caller::polled(from.clone(), nonce, head(&evidence));
+        let taking = records.iter().map(|record| take(gateway, &caller, poll, record));
+        let taken = futures_util::future::join_all(taking).await;
+        whole::keep(gateway, &caller, exchanged::read(&evidence).body, &taken).await;
+        for one in taken {
+            *polled.results.entry(ended(party, one)?).or_default() += 1;
             polled.records += 1;
         }
         if let Some(mark) = page.pointer(&poll.last).and_then(text) {
@@ -73,27 +78,20 @@ pub async fn round(
     Ok(polled)
 }
 
-async fn take(
-    gateway: &Gateway,
-    from: &Arc<Client>,
-    poll: &Poll,
-    record: &Value,
-    evidence: &[u8],
-) -> Result<String, PollFault> {
+async fn take(gateway: &Gateway, caller: &Caller, poll: &Poll, record: &Value) -> Result<Taken, Box<Problem>> {
     let route = record.pointer(&poll.record_type).and_then(Value::as_str).unwrap_or_default();
-    let nonce = Spend { scope: String::new(), value: String::new(), expires_at: gateway.now() };
-    let caller = Caller::polled(from.clone(), nonce, evidence.to_vec());
-    let bytes = record.to_string().into_bytes();
-    let taken = match inbox::record(gateway, &caller, route) {
-        Ok(format) => inbox::take(gateway, &caller, format, bytes, Ok(record), Vec::new()).await,
-        Err(problem) => Err(problem),
-    };
+    let format = inbox::record(gateway, caller, route)?;
+    inbox::take(gateway, caller, format, record.to_string().into_bytes(), Ok(record), Vec::new()).await
+}
+
+/// A word for how it ended.
+fn ended(party: &str, taken: Result<Taken, Box<Problem>>) -> Result<String, PollFault> {
     match taken {
         Ok(taken) if taken.repeat => Ok("repeat".to_owned()),
         Ok(taken) => Ok(taken.outcome.as_str().to_owned()),
         Err(problem) if problem.kind.status() >= 500 => Err(PollFault::NotStored(problem.kind.slug())),
         Err(problem) => {
-            tracing::warn!(party = from.party.code(), kind = problem.kind.slug(), "a polled record was not stored");
+            tracing::warn!(party, kind = problem.kind.slug(), "a polled record was not stored");
             Ok(problem.kind.slug().to_owned())
         }
     }

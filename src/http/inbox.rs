@@ -12,7 +12,7 @@ use super::{
     signed::{Signed, media_type},
 };
 use crate::{
-    exchange::{inbox, intake::Taken},
+    exchange::{inbox, intake::Taken, whole},
     message::problem::{Problem, ProblemKind},
     partner::{
         body::{BodyFault, Format},
@@ -74,6 +74,7 @@ async fn file(port: &Arc<Port>, request: &Signed, record: &Record) -> Result<Res
         }
     });
     let taken = futures_util::future::join_all(taking).await;
+    whole::keep(&port.gateway, &request.caller, &request.body, &taken).await;
     let results = lines.into_iter().zip(taken).map(|(line, taken)| {
         let (status, mut value) = settled(taken);
         value["line"] = line.into();

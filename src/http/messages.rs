@@ -9,7 +9,10 @@ use super::{
     signed::{BATCH, Signed, media_type},
 };
 use crate::{
-    exchange::intake::{self, Item, Outcome, Taken},
+    exchange::{
+        intake::{self, Item, Outcome, Taken},
+        whole,
+    },
     message::{
         event,
         problem::{Fault, Problem, ProblemKind},
@@ -58,8 +61,9 @@ async fn batch(port: Arc<Port>, request: Signed) -> Result<Response, Refusal> {
     }
     request.caller.admit(gateway).await?;
     let taking = parsed.into_iter().map(|item| intake::take(gateway, &request.caller, item, Vec::new()));
-    let results: Vec<Value> = futures_util::future::join_all(taking)
-        .await
+    let taken = futures_util::future::join_all(taking).await;
+    whole::keep(gateway, &request.caller, &request.body, &taken).await;
+    let results: Vec<Value> = taken
         .into_iter()
         .map(|taken| match item_answer(taken) {
             Ok((status, mut value)) => {

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod ledger;
 pub mod messages;
 pub mod query;
+pub mod requests;
 pub mod vault_keys;
 pub mod views;
 

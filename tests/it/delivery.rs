@@ -5,11 +5,18 @@ use crate::support::{
     gateway::{TestGateway, event, free_ports},
 };
 use onechannel::{
+    evidence::{
+        archive::Archive,
+        check::{self, Keys},
+    },
+    exchange::export::{self, Asked, Of},
     sandbox::{contract::Contract, mock::Mock},
-    store::{deliveries, query},
+    store::{deliveries, query, requests},
+    words::Lang,
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{net::TcpListener, sync::watch};
+use uuid::Uuid;
 
 async fn prepared(code: &str) -> (TestGateway, u16) {
     let mut gateway = TestGateway::prepare(Databases::fresh().await).await;
@@ -98,6 +105,14 @@ async fn an_answer_that_is_not_signed_by_the_partner_delivers_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partner_that_is_polled_is_read_page_by_page_and_repeats_change_nothing() {
     let (mut gateway, port) = prepared("sa").await;
+    // Here it signs its answers.
+    let folder = gateway.stand.pki.partners.join("sa");
+    let public = gateway.stand.pki.mocks["sa"].2.with_extension("pub.pem");
+    std::fs::copy(public, folder.join("trust/sa-answer-1.pem")).unwrap();
+    let profile = std::fs::read_to_string(folder.join("party.toml")).unwrap();
+    let key = "[outbound]\nanswer_key = [{ kid = \"sa-answer-1\", file = \"trust/sa-answer-1.pem\" }]";
+    let signing = profile.replace("assurance = \"tls\"", "assurance = \"answer-signed\"").replace("[outbound]", key);
+    std::fs::write(folder.join("party.toml"), signing).unwrap();
     let (_stop, stopped) = watch::channel(false);
     let mock = mock(&gateway, "sa", port, &stopped).await;
     let contract = Contract::load(&gateway.stand.pki.partners.join("sa"), "+03:00").unwrap();
@@ -122,7 +137,27 @@ async fn a_partner_that_is_polled_is_read_page_by_page_and_repeats_change_nothin
         }
         tokio::task::yield_now().await;
     }
-    assert_eq!(gateway.stop_and_verify().await, 451);
+    // A page is kept once, however often it is read, and shows who signed what was on it.
+    let owner = &gateway.databases.owner;
+    let message: Uuid =
+        sqlx::query_scalar("select id from messages where outcome = 'held'").fetch_one(owner).await.unwrap();
+    let asked = Asked {
+        of: Of::Message(message),
+        officer: "a.sari".to_owned(),
+        purpose: "PROTECTION_CASE".to_owned(),
+        case_number: None,
+        whole: true,
+        language: Lang::En,
+    };
+    let running = &gateway.running.as_ref().unwrap().gateway;
+    crate::support::until(async || !requests::of(owner, &[message]).await.unwrap().is_empty()).await;
+    let bytes = export::export(running, &asked, &gateway.config.schemas).await.unwrap();
+    let archive = Archive::read(&bytes).unwrap();
+    let account = check::account(&archive, Some(&bytes), &Keys::default());
+    assert!(account.holds(), "{}", account.text(Lang::En));
+    assert!(account.proven.iter().any(|one| one.key() == "evidence.sender-whole"), "{}", account.text(Lang::En));
+    assert_eq!(archive.members.keys().filter(|name| name.starts_with("requests/")).count(), 1);
+    assert_eq!(gateway.stop_and_verify().await, 453, "and the disclosure, as a look-up and as an act");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

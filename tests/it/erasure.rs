@@ -152,21 +152,25 @@ async fn everything_about_an_erased_person_is_unreadable_and_nothing_of_others_i
     let wire = my.call(Method::POST, path, "application/json", wire.to_string().into_bytes()).await.unwrap();
     assert_eq!(wire.status, StatusCode::CREATED, "{}", wire.body);
     let home_id = &hers["placement"]["id"];
-    for (system, type_name, authority, id) in
-        [(&my, "permit.issued.v1", "P-IMM", &her_id), (&mission, "dispute.filed.v1", "MISSION", home_id)]
-    {
-        let by_id = event(type_name, authority, |e| {
-            e["data"]["placement"] = json!({"id": id});
-            e["data"].as_object_mut().unwrap().remove("travelDocument");
-        });
-        sent(system, &by_id).await;
-    }
+    let dispute = event("dispute.filed.v1", "MISSION", |e| {
+        e["data"]["placement"] = json!({"id": home_id});
+        e["data"].as_object_mut().unwrap().remove("travelDocument");
+    });
+    sent(&mission, &dispute).await;
     let stranger = event("death.reported.v1", "P-POL", |e| {
         e["data"]["placement"] = json!({"reference": "nobody's"});
         e["data"]["travelDocument"] = json!({"number": "E7654399", "issuer": "IDN"});
         e["data"]["death"]["remark"] = json!("x");
     });
-    assert_eq!(sent(&my, &stranger).await["outcome"], "held");
+    // Both in one request, whose signature is over the whole.
+    let permit = event("permit.issued.v1", "P-IMM", |e| e["data"]["placement"] = json!({"id": her_id}));
+    let batch = json!([permit, stranger]).to_string().into_bytes();
+    let batched = async || {
+        let kind = "application/cloudevents-batch+json";
+        my.call(Method::POST, "/v1/messages", kind, batch.clone()).await.unwrap().body
+    };
+    let taken = batched().await;
+    assert_eq!((&taken[0]["status"], &taken[1]["outcome"]), (&json!(201), &json!("held")), "{taken}");
     let refused = event("placement.nominated.v1", "KP2MI", |e| e["data"]["unheard-of"] = json!("x"));
     let refused = kp2mi.send(&refused).await.unwrap();
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
@@ -195,6 +199,7 @@ async fn everything_about_an_erased_person_is_unreadable_and_nothing_of_others_i
         ("messages.sealed", HERS[1]),
         ("messages.canonical", HERS[0]),
         ("messages.sealed", HIS),
+        ("requests.sealed", HERS[0]),
     ] {
         assert!(before.iter().any(|text| text.starts_with(what) && text.contains(tells)), "{what} {tells}");
     }
@@ -214,6 +219,8 @@ async fn everything_about_an_erased_person_is_unreadable_and_nothing_of_others_i
 
     let resealed = erasures::all(channel).await.unwrap()[0].resealed;
     assert!(resealed > 0, "words that may be about either lay under her key");
+    // Who sends it again gets the same receipts, and brings nothing of her back.
+    assert_eq!(batched().await[1]["receipt"], taken[1]["receipt"]);
     let after = readable(&use_cases).await;
     assert!(after.iter().any(|text| text.contains(HIS)), "his registration");
     // What names only the passport that both claim may be his: it stays. Everything else that told of her is gone.
@@ -258,7 +265,8 @@ async fn everything_about_an_erased_person_is_unreadable_and_nothing_of_others_i
         ),
         ("cases.tag", "select count(*) from cases c join subjects s on s.id = c.subject where s.erased_at is not null"),
         ("subjects.anchor", "select count(*) from subjects where erased_at is not null and anchor is not null"),
-        ("requests.sealed", "select count(*) from requests"),
+        ("requests.sealed", "select count(*) from requests where sealed <> ''"),
+        ("requests.body_tag", "select count(*) from requests where body_tag <> uuid_send(id)"),
     ]);
     let nobodys = [
         // By which a repeat is known again, and nothing else.

@@ -11,7 +11,7 @@ use onechannel::{
     app::system::SystemClock,
     domain::clock::Clock,
     evidence::{
-        account::Account,
+        account::{Account, Sentence},
         archive::{self, Archive, Manifest, Scope, Statement},
         check::{self, Keys},
     },
@@ -155,6 +155,26 @@ async fn an_archive_says_what_is_proven_by_whose_signature_and_what_is_not() {
     {
         assert!(sentences.contains(signer), "{signer}: {sentences}");
     }
+    // What came with others is shown to be part of what was signed, for a purpose that may see everybody in it.
+    let whole = told.file("whole.tar");
+    let asked =
+        ["--placement", &told.placement, "--officer", "a.sari", "--whole-requests", "--out", whole.to_str().unwrap()];
+    let export = |purpose: &str| {
+        run(&[&["evidence", "export", "--config", &told.config, "--purpose", purpose][..], &asked].concat())
+    };
+    assert_eq!(export("BORDER_CHECK").0, Some(2));
+    let (code, text) = export("PROTECTION_CASE");
+    assert_eq!(code, Some(0), "{text}");
+    let bytes = std::fs::read(&whole).unwrap();
+    let mut archive = Archive::read(&bytes).unwrap();
+    let account = check::account(&archive, Some(&bytes), &Keys::default());
+    let has = |sentences: &[Sentence], key: &str| sentences.iter().any(|one| one.key() == key);
+    assert!(account.holds() && has(&account.proven, "evidence.sender-whole"), "{}", names(&account));
+    assert!(!has(&account.not_proven, "evidence.sender-part"));
+    let request = archive.members.keys().find(|name| name.starts_with("requests/")).unwrap().clone();
+    archive.members.get_mut(&request).unwrap().push(b' ');
+    let faults = names(&check::account(&archive, None, &Keys::default()));
+    assert!(faults.contains(&format!("{request} is not what was signed")), "{faults}");
     // With keys that the auditor brought, and with the wrong ones.
     let brought = told.file("brought.keys");
     let own = std::fs::read_to_string(&told.gateway.stand.log_keys).unwrap();
@@ -419,6 +439,7 @@ async fn what_a_partner_was_told_and_answered_is_there_byte_for_byte() {
         officer: "a.sari".to_owned(),
         purpose: "PROTECTION_CASE".to_owned(),
         case_number: None,
+        whole: false,
         language: onechannel::words::Lang::En,
     };
     let running = &gateway.running.as_ref().unwrap().gateway;

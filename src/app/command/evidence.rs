@@ -61,6 +61,9 @@ pub(super) struct Export {
     /// Case or request number
     #[arg(long)]
     case_number: Option<String>,
+    /// With the requests and pages in which several messages came, whole: they tell of others, whose disclosure is on record too
+    #[arg(long)]
+    whole_requests: bool,
     /// Language of the page in it; without it, that of the environment, else English
     #[arg(long, value_parser = super::language)]
     language: Option<Lang>,
@@ -112,6 +115,7 @@ impl Export {
             officer: self.officer,
             purpose: self.purpose,
             case_number: self.case_number,
+            whole: self.whole_requests,
             language: self.language.unwrap_or_else(super::own_language),
         };
         let (config, gateway) = super::ready(&self.config).await?;

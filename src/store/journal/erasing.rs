@@ -393,7 +393,8 @@ async fn lock_deliveries(
 async fn keys_of(connection: &mut PgConnection, messages: &[Uuid]) -> Result<Vec<Uuid>, StoreFault> {
     Ok(sqlx::query_scalar!(
         r#"select key_id as "key!" from messages where id = any($1)
-           union select key_id from deliveries where message = any($1) and key_id is not null"#,
+           union select key_id from deliveries where message = any($1) and key_id is not null
+           union select key_id from requests where messages && $1"#,
         messages
     )
     .fetch_all(connection)
@@ -430,8 +431,12 @@ async fn empty(connection: &mut PgConnection, messages: &[Uuid], now: OffsetDate
         messages,
         now
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    // What came with hers keeps its own bytes and loses the proof of who signed the whole.
+    sqlx::query!("update requests set sealed = '', body_tag = uuid_send(id) where messages && $1", messages)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
