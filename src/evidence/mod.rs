@@ -11,3 +11,4 @@ pub mod archive;
 pub mod check;
 mod of_message;
 pub mod receipt;
+pub mod time_stamps;

@@ -6,6 +6,7 @@ use super::{
     archive::{Content, Record},
     check::{Findings, instant, is_shown},
     receipt::rfc3339,
+    time_stamps,
 };
 use crate::{
     ledger::{
@@ -320,7 +321,8 @@ fn bounds(findings: &mut Findings<'_>, record: &Record, folder: &str, receipt: &
         let claim = Sentence::of("evidence.witnessed").with("witness", witness);
         findings.proven.of(record, claim.with("time", instant(*at).map(rfc3339).unwrap_or_default()));
     }
-    if verified.witnesses.is_empty() {
+    let stamped = time_stamps::check(findings, record, folder, (receipt, verified));
+    if verified.witnesses.is_empty() && !stamped {
         findings.not_proven.of(record, Sentence::of("evidence.no-not-after"));
     }
 }

@@ -246,6 +246,7 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, about: Option<
             .or_else(|| about.filter(|_| counts)?.tag.map(|tag| own::beside(Some(tag)))),
         mentions: message.filter(|_| counts).map(|m| mentions(gateway, m, &corridor, data)).unwrap_or_default(),
         safety: message.is_some_and(|m| m.safety),
+        stamped_at_once: counts && message.is_some_and(|m| m.time_stamp.is_some()),
         decision: None,
         stands_beside: None,
         retention: message.map_or("refused", |m| &m.retention).to_owned(),
