@@ -211,7 +211,8 @@ impl Config {
         let paths = [&mut config.schemas, &mut config.partners, chain, key, client_chain, client_key, signing];
         let paths = paths.into_iter().chain([encryption, tokens, logs]).chain(config.ministry.keys.values_mut());
         let paths = paths.chain(encryption_others.values_mut()).chain([&mut config.erasure.list]);
-        let stamping = config.time_stamp.iter_mut().flat_map(|one| [&mut one.roots].into_iter().chain(&mut one.tls_roots));
+        let stamping =
+            config.time_stamp.iter_mut().flat_map(|one| [&mut one.roots].into_iter().chain(&mut one.tls_roots));
         let paths = paths.chain(stamping);
         paths.for_each(|path| *path = base.join(&*path));
         Ok(config)

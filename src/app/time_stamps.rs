@@ -19,7 +19,8 @@ pub fn authority(config: &TimeStamp) -> Result<Authority, String> {
     let tls = tls.as_ref().unwrap_or(&certificates);
     let client = TimeStampClient::new(&config.url, tls, Arc::new(SystemClock));
     let policy = config.policy.as_deref().map(|text| {
-        Policy::parse(text).ok_or_else(|| format!("time_stamp.policy: {text} is no object identifier such as 1.3.6.1.4.1.99999.1"))
+        Policy::parse(text)
+            .ok_or_else(|| format!("time_stamp.policy: {text} is no object identifier such as 1.3.6.1.4.1.99999.1"))
     });
     Ok(Authority {
         client: client.map_err(|fault| format!("time_stamp.url: {fault}"))?,

@@ -49,7 +49,8 @@ impl TimeStampClient {
     /// # Errors
     /// A stable word; ask again later.
     pub async fn ask(&self, request: Vec<u8>) -> Result<Vec<u8>, &'static str> {
-        let request = self.http.post(self.url.clone()).header(header::CONTENT_TYPE, "application/timestamp-query").body(request);
+        let request =
+            self.http.post(self.url.clone()).header(header::CONTENT_TYPE, "application/timestamp-query").body(request);
         let answer = request.send().await.map_err(|fault| reason(&fault))?;
         if answer.status() != StatusCode::OK {
             return Err("status-not-200");

@@ -1,12 +1,7 @@
 //! What the time-stamp of a checkpoint shows of a message: that its entry existed before a time which neither side could choose. Proven
 //! only under roots of time-stamp authorities that the reader brings: those of the gateway are the gateway's choice.
 
-use super::{
-    account::Sentence,
-    archive::Record,
-    check::Findings,
-    receipt::rfc3339,
-};
+use super::{account::Sentence, archive::Record, check::Findings, receipt::rfc3339};
 use crate::{
     ledger::receipt::{Receipt, Verified},
     trust::time_stamp::Token,
@@ -51,9 +46,7 @@ pub(super) fn check(
         findings.fault("time-stamp", &name(TOKEN));
         return false;
     };
-    let claim = |key: &str| {
-        Sentence::of(key).with("time", rfc3339(token.time())).with("authority", token.authority())
-    };
+    let claim = |key: &str| Sentence::of(key).with("time", rfc3339(token.time())).with("authority", token.authority());
     match findings.time_stamps {
         None => findings.not_proven.of(record, claim("evidence.time-stamp-no-anchors")),
         Some(roots) if token.vouched(roots).is_ok() => {

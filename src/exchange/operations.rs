@@ -72,9 +72,11 @@ async fn time_stamps(gateway: &Gateway, text: &mut String) -> Result<(), StoreFa
         waiting.push_str(&format!("onechannel_log_unstamped_seconds{{corridor=\"{corridor}\"}} {age}\n"));
     }
     let fault = standing.fault.map(|fault| format!("onechannel_time_stamp_fault{{fault=\"{fault}\"}} 1\n"));
-    for (name, lines) in
-        [("log_stamped_size", sizes), ("log_unstamped_seconds", waiting), ("time_stamp_fault", fault.unwrap_or_default())]
-    {
+    for (name, lines) in [
+        ("log_stamped_size", sizes),
+        ("log_unstamped_seconds", waiting),
+        ("time_stamp_fault", fault.unwrap_or_default()),
+    ] {
         text.push_str(&format!("# TYPE onechannel_{name} gauge\n{lines}"));
     }
     Ok(())

@@ -35,7 +35,15 @@ pub struct Checked {
 impl Checked {
     /// Nothing checked yet.
     pub fn new(log: &str) -> Self {
-        Self { log: log.to_owned(), size: 0, checkpoints: 0, cosignatures: 0, time_stamps: 0, tiles: 0, faults: Vec::new() }
+        Self {
+            log: log.to_owned(),
+            size: 0,
+            checkpoints: 0,
+            cosignatures: 0,
+            time_stamps: 0,
+            tiles: 0,
+            faults: Vec::new(),
+        }
     }
 }
 

@@ -1,10 +1,7 @@
 //! A time-stamp authority (RFC 3161) on loopback, with a throw-away root of its own, and what one can do wrong.
 
 use super::pki::PkiFault;
-use crate::{
-    domain::clock::Clock,
-    vault::sha256,
-};
+use crate::{domain::clock::Clock, vault::sha256};
 use axum::{
     Router,
     body::Bytes,

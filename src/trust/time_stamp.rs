@@ -9,13 +9,9 @@
 
 mod token;
 
-use crate::{
-    domain::clock::Random,
-    ledger::tree::Hash,
-    vault::sha256,
-};
-use cms::cert::x509::spki::AlgorithmIdentifierOwned;
+use crate::{domain::clock::Random, ledger::tree::Hash, vault::sha256};
 use cmpv2::status::PkiStatus;
+use cms::cert::x509::spki::AlgorithmIdentifierOwned;
 use der::{
     Any, Decode, Encode,
     asn1::{Int, ObjectIdentifier, OctetString},
@@ -90,7 +86,10 @@ impl Request {
         let request = TimeStampReq {
             version: TspVersion::V1,
             message_imprint: MessageImprint {
-                hash_algorithm: AlgorithmIdentifierOwned { oid: ObjectIdentifier::new_unwrap(SHA_256), parameters: Some(Any::null()) },
+                hash_algorithm: AlgorithmIdentifierOwned {
+                    oid: ObjectIdentifier::new_unwrap(SHA_256),
+                    parameters: Some(Any::null()),
+                },
                 hashed_message: octets(&self.imprint),
             },
             req_policy: self.policy.map(|policy| policy.0),

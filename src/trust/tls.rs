@@ -9,8 +9,8 @@ use super::{
 };
 use crate::domain::clock::Clock;
 use rustls::{
-    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, Error, NamedGroup, OtherError,
-    RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, Error, NamedGroup,
+    OtherError, RootCertStore, ServerConfig, SignatureScheme,
     client::{WantsClientCert, danger::HandshakeSignatureValid},
     crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     server::{

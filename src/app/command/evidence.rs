@@ -100,9 +100,14 @@ impl Command {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
         match self {
             Self::Export(export) => export.run().await,
-            Self::Verify { file, keys, anchors, language, page, json } => {
-                verify(&file, keys.as_deref(), anchors.as_deref(), language.unwrap_or_else(super::own_language), page, json)
-            }
+            Self::Verify { file, keys, anchors, language, page, json } => verify(
+                &file,
+                keys.as_deref(),
+                anchors.as_deref(),
+                language.unwrap_or_else(super::own_language),
+                page,
+                json,
+            ),
         }
     }
 }

@@ -40,13 +40,7 @@ pub async fn due(pool: &PgPool, log: &str, until: OffsetDateTime) -> Result<Opti
 ///
 /// # Errors
 /// [`StoreFault::Database`]: nothing is known to be kept; the checkpoint is stamped again.
-pub async fn keep(
-    pool: &PgPool,
-    log: &str,
-    size: u64,
-    token: &Token,
-    now: OffsetDateTime,
-) -> Result<(), StoreFault> {
+pub async fn keep(pool: &PgPool, log: &str, size: u64, token: &Token, now: OffsetDateTime) -> Result<(), StoreFault> {
     let insert = sqlx::query!(
         "insert into time_stamps (log, size, token, gen_time, authority, at) values ($1, $2, $3, $4, $5, $6)
          on conflict on constraint time_stamps_pk do nothing",

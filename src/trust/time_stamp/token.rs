@@ -66,8 +66,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Token, TimeStampFault> {
             CertificateChoices::Other(_) => None,
         })
         .collect();
-    let ders: Vec<CertificateDer<'static>> =
-        certificates.iter().map(|one| one.to_der().map(CertificateDer::from)).collect::<Result<_, _>>().map_err(unreadable)?;
+    let ders: Vec<CertificateDer<'static>> = certificates
+        .iter()
+        .map(|one| one.to_der().map(CertificateDer::from))
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
     let binding = Binding::of(attributes)?;
     let is_signer = |at: &usize| binding.is_of(&ders[*at]) && names(&signer.sid, certificates[*at]);
     let at = (0..ders.len()).find(is_signer).ok_or(TimeStampFault::NoCertificate)?;
