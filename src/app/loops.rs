@@ -97,8 +97,9 @@ pub(super) async fn stamp(gateway: Arc<Gateway>, authority: Authority, mut stop:
         if let Err(fault) = time_stamps::round(&gateway, &authority).await {
             tracing::error!(%fault, "it could not be seen which checkpoints are to be time-stamped");
         }
-        if !pause(&mut stop, gateway.stamping.standing().pause()).await {
-            return;
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = gateway.stamping.next_look() => {}
         }
     }
 }

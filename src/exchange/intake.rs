@@ -92,6 +92,7 @@ pub async fn take(
         return Err(Box::new(gateway.not_stored(JournalFault::Halted)));
     }
     let again = caller.client().party.profile.same_id_corrects.then(|| intent.clone());
+    let stamped_at_once = intent.stamped_at_once;
     let mut answer = gateway.queue.submit(intent).await.map_err(|fault| Box::new(gateway.not_stored(fault)))?;
     if let (Answer::Conflict, Some(intent)) = (&answer, again) {
         let intent = as_correction(gateway, intent, other);
@@ -102,6 +103,9 @@ pub async fn take(
             if outcome != Outcome::Applied && !repeat {
                 // The id of the message is the error id of its answer.
                 tracing::info!(error_id = %receipt.message, outcome = outcome.as_str(), "a message was not applied");
+            }
+            if stamped_at_once && !repeat {
+                gateway.stamping.wake();
             }
             let is_kept = shielded && !caller.is_home() && state.is_some();
             let state = if is_kept { known_to(gateway, caller, pairwise.as_deref()).await } else { state };

@@ -17,8 +17,9 @@ use std::{
     sync::{PoisonError, RwLock},
     time::Duration,
 };
+use tokio::sync::Notify;
 
-/// How often it is looked what is to be stamped: so long an entry that is to be stamped at once waits.
+/// How often it is looked what is to be stamped: also what another instance took.
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest pause after a fault.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -53,19 +54,37 @@ impl Standing {
     }
 }
 
-/// The standing, of which all use cases may know.
+/// The standing, of which all use cases may know, and the bell by which they say that something is to be stamped at once.
 #[derive(Debug, Default)]
-pub struct Stamping(RwLock<Standing>);
+pub struct Stamping {
+    standing: RwLock<Standing>,
+    bell: Notify,
+}
 
 impl Stamping {
     /// As last seen.
     pub fn standing(&self) -> Standing {
-        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+        *self.standing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is to be stamped at once. Only a hint to look sooner: that it is to be stamped is a row.
+    pub fn wake(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Waits for the next look: its time, or sooner where somebody rang and the authority is not known to be at fault.
+    pub async fn next_look(&self) {
+        let standing = self.standing();
+        let time = tokio::time::sleep(standing.pause());
+        tokio::select! {
+            () = time => {}
+            () = self.bell.notified(), if standing.fault.is_none() => {}
+        }
     }
 
     /// Notes what came of asking; an alarm for a standing that became worse.
     fn note(&self, fault: Option<&'static str>) {
-        let mut standing = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
         let old = *standing;
         let faults = if fault.is_some() { old.faults.saturating_add(1) } else { 0 };
         *standing = Standing { configured: true, fault, faults };

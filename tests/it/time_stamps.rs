@@ -6,6 +6,7 @@ use crate::support::{
     gateway::{Process, TestGateway, event, free_ports},
     until,
 };
+use futures_util::FutureExt;
 use http::StatusCode;
 use onechannel::{
     app::{
@@ -23,9 +24,13 @@ use onechannel::{
     store::ledger,
     trust::time_stamp::Token,
 };
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::Value;
 use std::{path::PathBuf, process::Command, sync::Arc};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 
 /// A gateway and an authority, which ends with it.
 struct Stamped {
@@ -56,13 +61,9 @@ impl Stamped {
 
     /// As `[time_stamp]` of the configuration file says it.
     fn configure(&mut self) {
-        let TimeStamp { url, roots, every_s, .. } = &self.settings;
-        let file = &self.gateway.stand.config;
-        let text = std::fs::read_to_string(file).unwrap();
-        let name = roots.file_name().unwrap().to_str().unwrap();
-        let section = format!("\n[time_stamp]\nurl = \"{url}\"\nroots = \"{name}\"\nevery_s = {every_s}\n");
-        std::fs::write(file, text + &section).unwrap();
-        self.gateway.config = Config::read(file).unwrap();
+        let TimeStamp { url, every_s, .. } = &self.settings;
+        self.gateway.stand.stamped_by(url, &self.authority.root, *every_s).unwrap();
+        self.gateway.config = Config::read(&self.gateway.stand.config).unwrap();
     }
 
     /// Files a dispute; gives its id.
@@ -189,16 +190,18 @@ async fn the_checkpoints_of_a_period_get_one_token_and_those_that_are_urgent_do_
         .unwrap();
     assert!(Token::read(&tokens[0].1).unwrap().is_of(note.as_bytes()));
     assert_eq!(time_stamps::round(&gateway, &authority).await.unwrap(), 0, "the log did not grow");
-    // Another ordinary message waits for its period; each of the three types does not.
+    // Another ordinary message waits for its period; each of the three types does not, and wakes the loop.
     authority.every = time::Duration::DAY;
     stamped.send("my-gateway", "movement.arrived.v1", "P-IMM").await;
     assert_eq!(time_stamps::round(&gateway, &authority).await.unwrap(), 0);
+    assert!(gateway.stamping.next_look().now_or_never().is_none(), "nobody rang");
     for (system, type_name, who) in [
         ("mission-system", "dispute.filed.v1", "MISSION"),
         ("my-gateway", "absence.reported.v1", "P-LAB"),
         ("my-gateway", "death.reported.v1", "P-POL"),
     ] {
         stamped.send(system, type_name, who).await;
+        assert!(gateway.stamping.next_look().now_or_never().is_some(), "{type_name} rang");
         assert_eq!(time_stamps::round(&gateway, &authority).await.unwrap(), 1, "{type_name}");
         assert_eq!(time_stamps::round(&gateway, &authority).await.unwrap(), 0, "{type_name}");
     }
@@ -331,4 +334,39 @@ async fn a_superuser_who_changes_a_time_stamp_is_found() {
     let (code, text) = run(&["ledger", "verify", "--channel", url, "--keys", keys, "--anchors", own]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("2 time-stamps: DOES NOT HOLD") && text.contains("the time-stamp of checkpoint"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authority_over_https_is_reached_under_the_roots_of_its_server_alone() {
+    let mut stamped = Stamped::prepare().await;
+    stamped.gateway.serve().await;
+    let gateway = stamped.gateway.running.as_ref().unwrap().gateway.clone();
+    // TLS in front of the same authority, with a certificate of a partner's CA.
+    let (chain, key, _) = stamped.gateway.stand.pki.mocks["my"].clone();
+    let chain = CertificateDer::pem_file_iter(chain).unwrap().collect::<Result<_, _>>().unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let tls = tls.with_no_client_auth().with_single_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let behind = stamped.settings.url.trim_start_matches("http://").trim_end_matches("/tsa").to_owned();
+    let front = tokio::spawn(async move {
+        loop {
+            let (connection, _) = listener.accept().await.unwrap();
+            let Ok(mut outside) = acceptor.accept(connection).await else { continue };
+            let mut inside = TcpStream::connect(&behind).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+        }
+    });
+    stamped.dispute().await;
+    let url = format!("https://localhost:{port}/tsa");
+    let tls_roots = Some(stamped.gateway.stand.pki.partners.join("my/trust/ca.pem"));
+    for (tls_roots, expected) in [(None, (0, Some("not-connected"))), (tls_roots, (1, None))] {
+        let settings = TimeStamp { url: url.clone(), tls_roots, ..stamped.settings.clone() };
+        let done = time_stamps::round(&gateway, &wiring::authority(&settings).unwrap()).await.unwrap();
+        assert_eq!((done, gateway.stamping.standing().fault), expected);
+    }
+    front.abort();
+    stamped.gateway.stop_and_verify().await;
 }
