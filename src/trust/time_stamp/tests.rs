@@ -61,6 +61,9 @@ fn an_answer_to_another_question_is_not_taken() {
     assert_eq!(request().open(&vec![0; TOKEN_MAX + 1], now), Err(TimeStampFault::Unreadable));
 }
 
+/// No signature of the corpus is shorter than this.
+const SIGNATURE_LEAST: usize = 60;
+
 /// What a token says, without the bytes that nobody signed.
 fn said(token: &Token) -> (Hash, Option<Vec<u8>>, OffsetDateTime, CertificateDer<'static>) {
     (token.imprint, token.nonce.clone(), token.time, token.signer.clone())
@@ -75,7 +78,12 @@ fn no_change_of_a_token_makes_it_say_anything_else() {
         for at in 0..token.to_der().len() {
             let mut changed = token.to_der().to_vec();
             changed[at] ^= 1;
-            let Ok(read) = Token::read(&changed) else { continue };
+            let read = Token::read(&changed);
+            if at >= token.to_der().len() - SIGNATURE_LEAST {
+                // The signature stands last.
+                assert_eq!(read, Err(TimeStampFault::Signature), "{of} {at}");
+            }
+            let Ok(read) = read else { continue };
             // Bytes that nobody signed, such as the other certificates, may differ: then no root vouches, or it says the same.
             held += 1;
             assert!(said(&read) == said(&token) || read.vouched(&roots(of)).is_err(), "{of} {at}");
