@@ -131,7 +131,7 @@ impl<'a> Audit<'a> {
     pub fn time_stamp(&mut self, wrong: Option<String>) {
         self.checked.time_stamps += 1;
         if let Some(wrong) = wrong {
-            self.fault(format!("the time-stamp of checkpoint {} {wrong}", self.tree.size()));
+            self.fault(format!("the time-stamp of checkpoint {} does not hold: {wrong}", self.tree.size()));
         }
     }
 

@@ -42,7 +42,7 @@ faults! {
         NoCertificate = "certificate-not-bound", "The certificate that its signed attributes bind is not in it.";
         Usage = "certificate-of-another-use", "The signer's certificate is not, by a critical extension, for time-stamping alone.";
         Signature = "signature-wrong", "Its signature does not verify.";
-        OtherImprint = "other-imprint", "It is of something else than was sent.";
+        OtherImprint = "other-imprint", "It is of something else.";
         OtherNonce = "other-nonce", "It answers another request.";
         OtherPolicy = "other-policy", "It was given under another policy than was asked for.";
         OtherTime = "other-time", "Its time is far from ours.";
@@ -152,6 +152,18 @@ impl Token {
     /// [`TimeStampFault`].
     pub fn read(der: &[u8]) -> Result<Self, TimeStampFault> {
         token::read(der)
+    }
+
+    /// Reads a token of `bytes`; where roots are given, one of them vouches for it.
+    ///
+    /// # Errors
+    /// [`TimeStampFault`].
+    pub fn of(bytes: &[u8], der: &[u8], roots: Option<&Roots>) -> Result<Self, TimeStampFault> {
+        let token = Self::read(der)?;
+        if !token.is_of(bytes) {
+            return Err(TimeStampFault::OtherImprint);
+        }
+        roots.map_or(Ok(()), |roots| token.vouched(roots)).map(|()| token)
     }
 
     /// The token.

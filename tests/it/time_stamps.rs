@@ -290,7 +290,7 @@ async fn a_superuser_who_changes_a_time_stamp_is_found() {
     assert_eq!(faults(None).await, (2, String::new()));
     assert_eq!(faults(Some(own)).await, (2, String::new()));
     let (_, other) = faults(Some("tests/data/time-stamp/ecdsa.root.pem")).await;
-    assert!(other.contains("whom the roots do not vouch for"), "{other}");
+    assert!(other.contains("No root that is trusted vouches for its authority."), "{other}");
     let tokens = stamped.tokens().await;
     let first = tokens[0].0;
     let change = async |statement: &str, bytes: &[u8]| {
@@ -304,8 +304,8 @@ async fn a_superuser_who_changes_a_time_stamp_is_found() {
     let mut broken = tokens[0].1.clone();
     *broken.last_mut().unwrap() ^= 1;
     for (statement, bytes, named) in [
-        (swap, &tokens[1].1, "of another checkpoint"),
-        (swap, &broken, "does not hold"),
+        (swap, &tokens[1].1, "It is of something else."),
+        (swap, &broken, "Its signature does not verify."),
         (swap, &tokens[0].1, ""),
         (
             "update time_stamps set gen_time = gen_time - '1 day'::interval, token = $2 where log like '%/my' and size = $1",
@@ -325,15 +325,41 @@ async fn a_superuser_who_changes_a_time_stamp_is_found() {
     ] {
         change(statement, bytes).await;
         let (_, found) = faults(Some(own)).await;
-        let expected = format!("the time-stamp of checkpoint {first} ");
+        let expected = format!("the time-stamp of checkpoint {first} does not hold: ");
         assert!(found.contains(named) && (named.is_empty() == found.is_empty()), "{statement}: {found}");
         assert!(found.is_empty() || found.starts_with(&expected), "{found}");
     }
-    // As the command tells it.
+    // As the command tells it; and a folder that is handed over.
     let (keys, url) = (stamped.gateway.stand.log_keys.to_str().unwrap(), databases.url.as_str());
     let (code, text) = run(&["ledger", "verify", "--channel", url, "--keys", keys, "--anchors", own]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("2 time-stamps: DOES NOT HOLD") && text.contains("the time-stamp of checkpoint"), "{text}");
+    let folder = stamped.file("export");
+    let path = folder.to_str().unwrap();
+    let (code, text) = run(&["ledger", "export", "--log", &log, "--channel", url, path]);
+    assert_eq!(code, Some(0), "{text}");
+    let verify = |anchors: &str| run(&["ledger", "verify", "--tiles", path, "--keys", keys, "--anchors", anchors]);
+    let (code, text) = verify(own);
+    assert_eq!((code, text.contains("2 time-stamps: holds")), (Some(0), true), "{text}");
+    let (code, text) = verify("tests/data/time-stamp/ecdsa.root.pem");
+    assert_eq!((code, text.contains("No root that is trusted vouches")), (Some(1), true), "{text}");
+    let file = |end: &str| folder.join(format!("time-stamp/{first}.{end}"));
+    for (path, bytes, named) in [
+        (file("tst"), Some(&tokens[1].1), "It is of something else."),
+        (file("tst"), None, "It is not the DER of a time-stamp"),
+        (file("note"), Some(&tokens[1].1), "is not of these entries or not signed by us"),
+        (folder.join("time-stamp/900.tst"), Some(&tokens[1].1), "of checkpoint 900, of more entries than there are"),
+        (folder.join("time-stamp/x"), Some(&tokens[1].1), "time-stamp/x is no time-stamp's name"),
+    ] {
+        let before = std::fs::read(&path).ok();
+        let _ = std::fs::remove_file(&path);
+        bytes.into_iter().for_each(|bytes| std::fs::write(&path, bytes).unwrap());
+        let (code, text) = verify(own);
+        assert_eq!((code, text.contains(named)), (Some(1), true), "{named}: {text}");
+        let _ = std::fs::remove_file(&path);
+        before.into_iter().for_each(|before| std::fs::write(&path, before).unwrap());
+    }
+    assert_eq!(verify(own).0, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

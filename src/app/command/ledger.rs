@@ -31,7 +31,7 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         against: Option<PathBuf>,
         /// Roots of time-stamp authorities that you trust (PEM). Without them, who vouches for a time-stamp is not looked at
-        #[arg(long, value_name = "PEM", conflicts_with = "tiles")]
+        #[arg(long, value_name = "PEM")]
         anchors: Option<PathBuf>,
         /// File of the logs' public keys, one C2SP verifier key a line
         #[arg(long)]
@@ -79,7 +79,7 @@ impl Command {
                 let keys = read_keys(&keys)?;
                 let kept = against.map(|file| kept(&file, &keys)).transpose()?;
                 let mut results = match (tiles, channel) {
-                    (Some(folder), _) => vec![of_folder(&folder, &keys, kept.as_ref())?],
+                    (Some(folder), _) => vec![of_folder(&folder, &keys, kept.as_ref(), roots.as_ref())?],
                     (None, channel) => {
                         of_database(&channel.unwrap_or_default(), &keys, kept.as_ref(), roots.as_ref()).await?
                     }
@@ -146,9 +146,14 @@ async fn of_database(
     Ok(results)
 }
 
-fn of_folder(folder: &Path, keys: &[VerifierKey], kept: Option<&Checkpoint>) -> Result<Checked, CommandFault> {
+fn of_folder(
+    folder: &Path,
+    keys: &[VerifierKey],
+    kept: Option<&Checkpoint>,
+    roots: Option<&Roots>,
+) -> Result<Checked, CommandFault> {
     let bar = progress(&folder.display().to_string());
-    let checked = folder::check(folder, keys, kept, &mut |done| bar.set_position(done))?;
+    let checked = folder::check(folder, keys, kept, roots, &mut |done| bar.set_position(done))?;
     bar.finish_and_clear();
     Ok(checked)
 }

@@ -388,17 +388,7 @@ async fn insert_due_time_stamps(
     let at_once = logged.leaves.iter().filter(|(n, _)| intents[**n].stamped_at_once);
     let (logs, leaves): (Vec<String>, Vec<i64>) =
         at_once.map(|(n, (_, leaf, _))| (journal.log(&intents[*n].corridor), *leaf as i64)).unzip();
-    if leaves.is_empty() {
-        return Ok(());
-    }
-    sqlx::query!(
-        "insert into time_stamps_due (log, leaf) select * from unnest($1::text[], $2::bigint[])",
-        &logs,
-        &leaves
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+    ledger::time_stamps::at_once(connection, &logs, &leaves).await
 }
 
 async fn insert_deliveries(

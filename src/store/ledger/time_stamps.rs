@@ -4,8 +4,11 @@
 
 use super::StoreFault;
 use crate::trust::time_stamp::{Roots, Token};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
+
+/// Stamped checkpoints are read in pieces of this many.
+const ROWS: i64 = 256;
 
 /// A checkpoint that is to be stamped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,26 +100,54 @@ pub async fn state(pool: &PgPool, log: &str) -> Result<(u64, Option<OffsetDateTi
     Ok((row.size as u64, row.at))
 }
 
-/// What is wrong with a kept token beside the checkpoint that it is of; without roots, who vouches for it is not looked at.
+/// Some stamped checkpoints of a log beyond `after` entries, in order.
+///
+/// # Errors
+/// [`StoreFault::Database`].
+pub async fn beyond(pool: &PgPool, log: &str, after: u64) -> Result<Vec<Stamped>, StoreFault> {
+    let rows = sqlx::query!(
+        "select s.size, s.token, c.note from time_stamps s join commits c on c.log = s.log and c.size = s.size
+         where s.log = $1 and s.size > $2 order by s.size limit $3",
+        log,
+        after as i64,
+        ROWS
+    );
+    let rows = rows.fetch_all(pool).await?.into_iter();
+    Ok(rows.map(|row| Stamped { size: row.size as u64, note: row.note, token: row.token }).collect())
+}
+
+/// Notes entries whose checkpoint is to be stamped at once, in the transaction that appends them.
+pub(in crate::store) async fn at_once(
+    connection: &mut PgConnection,
+    logs: &[String],
+    leaves: &[i64],
+) -> Result<(), StoreFault> {
+    if leaves.is_empty() {
+        return Ok(());
+    }
+    let insert = sqlx::query!(
+        "insert into time_stamps_due (log, leaf) select * from unnest($1::text[], $2::bigint[])",
+        logs,
+        leaves
+    );
+    insert.execute(connection).await?;
+    Ok(())
+}
+
+/// What is wrong with a kept token, beside the checkpoint that it is of and what else its row says.
 pub(super) fn wrong(
     note: &str,
     token: &[u8],
     (gen_time, authority): (OffsetDateTime, &str),
     roots: Option<&Roots>,
 ) -> Option<String> {
-    let token = match Token::read(token) {
-        Ok(token) => token,
-        Err(fault) => return Some(format!("does not hold: {fault}")),
-    };
-    if !token.is_of(note.as_bytes()) {
-        return Some("is of another checkpoint".to_owned());
-    }
     // PostgreSQL keeps microseconds.
-    if token.time().unix_timestamp_nanos() / 1_000 != gen_time.unix_timestamp_nanos() / 1_000
-        || token.authority() != authority
-    {
-        return Some("says another time or authority than the row beside it".to_owned());
+    let micros = |time: OffsetDateTime| time.unix_timestamp_nanos() / 1_000;
+    match Token::of(note.as_bytes(), token, roots) {
+        Err(fault) => Some(fault.to_string()),
+        Ok(token) if micros(token.time()) != micros(gen_time) || token.authority() != authority => {
+            Some("The row beside it says another time or authority.".to_owned())
+        }
+        Ok(_) => None,
     }
-    let vouched = roots.map(|roots| token.vouched(roots)).transpose();
-    vouched.err().map(|fault| format!("is by {authority}, whom the roots do not vouch for: {fault}"))
 }
