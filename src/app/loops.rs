@@ -93,6 +93,7 @@ pub(super) async fn cosign(gateway: Arc<Gateway>, witness: Witness, mut stop: wa
 
 /// Has checkpoints time-stamped.
 pub(super) async fn stamp(gateway: Arc<Gateway>, authority: Authority, mut stop: watch::Receiver<bool>) {
+    gateway.stamping.begin();
     loop {
         if let Err(fault) = time_stamps::round(&gateway, &authority).await {
             tracing::error!(%fault, "it could not be seen which checkpoints are to be time-stamped");

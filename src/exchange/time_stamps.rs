@@ -67,6 +67,11 @@ impl Stamping {
         *self.standing.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// There is an authority: from now on figures tell of it.
+    pub fn begin(&self) {
+        self.standing.write().unwrap_or_else(PoisonError::into_inner).configured = true;
+    }
+
     /// Something is to be stamped at once. Only a hint to look sooner: that it is to be stamped is a row.
     pub fn wake(&self) {
         self.bell.notify_one();
@@ -87,7 +92,7 @@ impl Stamping {
         let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
         let old = *standing;
         let faults = if fault.is_some() { old.faults.saturating_add(1) } else { 0 };
-        *standing = Standing { configured: true, fault, faults };
+        *standing = Standing { fault, faults, ..old };
         drop(standing);
         match fault {
             Some(fault) if old.fault != Some(fault) => tracing::error!(

@@ -215,6 +215,7 @@ async fn whatever_the_authority_does_intake_goes_on_and_what_waits_is_stamped_la
     stamped.gateway.serve().await;
     let gateway = stamped.gateway.running.as_ref().unwrap().gateway.clone();
     let authority = wiring::authority(&stamped.settings).unwrap();
+    gateway.stamping.begin();
     let mut pause = std::time::Duration::ZERO;
     for (wrong, word) in Wrong::ALL {
         stamped.authority.do_wrong(Some(wrong));

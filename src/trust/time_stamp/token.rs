@@ -5,15 +5,12 @@ use super::{SHA_256, TOKEN_MAX, TimeStampFault, Token};
 use crate::ledger::tree::Hash;
 use aws_lc_rs::digest::{self, digest};
 use cms::{
-    cert::{
-        CertificateChoices,
-        x509::{Certificate, ext::Extensions, spki::AlgorithmIdentifierRef},
-    },
+    cert::x509::{Certificate, ext::Extensions, spki::AlgorithmIdentifierRef},
     content_info::ContentInfo,
     signed_data::{SignedAttributes, SignedData, SignerIdentifier, SignerInfo},
 };
 use der::{
-    Any, AnyRef, Decode, Encode, Reader, Tag, TagNumber, Tagged,
+    Any, AnyRef, Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged,
     asn1::{ContextSpecific, Int, ObjectIdentifier, OctetString, OctetStringRef},
 };
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
@@ -57,32 +54,21 @@ pub(super) fn read(bytes: &[u8]) -> Result<Token, TimeStampFault> {
     let statement = Statement::read(content).map_err(unreadable)?;
     let attributes = signer.signed_attrs.as_ref().ok_or(TimeStampFault::Attributes)?;
     bound_content(signer, attributes, content)?;
-    let certificates: Vec<&Certificate> = signed
-        .certificates
-        .iter()
-        .flat_map(|all| all.0.iter())
-        .filter_map(|one| match one {
-            CertificateChoices::Certificate(certificate) => Some(certificate),
-            CertificateChoices::Other(_) => None,
-        })
-        .collect();
-    let ders: Vec<CertificateDer<'static>> = certificates
-        .iter()
-        .map(|one| one.to_der().map(CertificateDer::from))
-        .collect::<Result<_, _>>()
-        .map_err(unreadable)?;
+    let mut others = certificates(&outer.content).map_err(unreadable)?;
     let binding = Binding::of(attributes)?;
-    let is_signer = |at: &usize| binding.is_of(&ders[*at]) && names(&signer.sid, certificates[*at]);
-    let at = (0..ders.len()).find(is_signer).ok_or(TimeStampFault::NoCertificate)?;
-    for_time_stamping_alone(&ders[at])?;
+    let at = others.iter().position(|der| binding.is_of(der)).ok_or(TimeStampFault::NoCertificate)?;
+    let certificate = others.swap_remove(at);
+    let parsed = Certificate::from_der(&certificate).map_err(unreadable)?;
+    if !names(&signer.sid, &parsed) {
+        return Err(TimeStampFault::NoCertificate);
+    }
+    for_time_stamping_alone(&certificate)?;
     // RFC 5652 §5.4: what is signed is the DER of the attributes as a SET OF, whatever its tag in the token.
     let message = attributes.to_der().map_err(unreadable)?;
-    verify(signer, &ders[at], &message)?;
-    let subject = certificates[at].tbs_certificate.subject.to_string();
+    verify(signer, &certificate, &message)?;
+    let subject = parsed.tbs_certificate.subject.to_string();
     let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     let authority = subject.chars().take(NAME_MAX).map(shown).collect();
-    let mut others = ders;
-    let certificate = others.swap_remove(at);
     Ok(Token {
         der: bytes.to_vec(),
         imprint: statement.imprint().ok_or(TimeStampFault::Algorithm)?,
@@ -92,6 +78,29 @@ pub(super) fn read(bytes: &[u8]) -> Result<Token, TimeStampFault> {
         authority,
         signer: certificate,
         others,
+    })
+}
+
+/// The certificates of a SignedData, byte for byte: one that is written anew may have another digest.
+fn certificates(signed: &Any) -> der::Result<Vec<CertificateDer<'static>>> {
+    let set = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
+    AnyRef::from(signed).sequence(|reader| {
+        let mut all = Vec::new();
+        while !reader.is_finished() {
+            let one = AnyRef::decode(reader)?;
+            if one.tag() != set {
+                continue;
+            }
+            let mut inside = SliceReader::new(one.value())?;
+            while !inside.is_finished() {
+                let der = inside.tlv_bytes()?;
+                // Others than certificates of X.509 have tags of their own (RFC 5652 §10.2.2).
+                if der.first() == Some(&0x30) {
+                    all.push(CertificateDer::from(der.to_vec()));
+                }
+            }
+        }
+        Ok(all)
     })
 }
 
@@ -218,7 +227,7 @@ impl Binding {
 
 /// SigningCertificate and SigningCertificateV2: SEQUENCE { SEQUENCE OF SEQUENCE { [algorithm,] hash, … }, … }.
 fn first_identifier(value: &Any) -> der::Result<(Option<ObjectIdentifier>, Vec<u8>)> {
-    let rest = |reader: &mut der::SliceReader<'_>| -> der::Result<()> {
+    let rest = |reader: &mut SliceReader<'_>| -> der::Result<()> {
         while !reader.is_finished() {
             AnyRef::decode(reader)?;
         }
