@@ -20,7 +20,8 @@
 //!    `it::evidence::whatever_is_changed…`; we countersign a partner's own log, `it::witness`, and a partner's witness ours,
 //!    `it::cosigning::what_is_recorded…`; an old backup or a second gateway that signs
 //!    another history is found and halted where the partner has a witness, `it::cosigning::an_old_backup…`,
-//!    `it::cosigning::of_two_gateways…`.)
+//!    `it::cosigning::of_two_gateways…`; an authority of neither side bounds the time of both,
+//!    `it::time_stamps::a_dispute_is_stamped_at_once…`.)
 //! 6. **The ledger holds nothing that names a person.** Destroying a person's keys leaves every proof whole.
 //!    (`it::erasure::everything_about_an_erased_person…`, `it::erasure::restored::a_restored_backup…`, `it::erasure::an_opening_that_was_given_out…`)
 //! 7. **A party is data.** `src/` names no country, authority or identifier kind; the test reads all but `sandbox` and unit tests,
@@ -44,14 +45,14 @@
 //! | [`vault`] | sealing, blind tokens, commitments; no SQL |
 //! | [`schema`] | `schemas/` compiled: catalogue, validators, field table, the OpenAPI document |
 //! | [`partner`] | profiles, mappings, release, rule packs, calendars: the folder `partners/` |
-//! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures: verifies, and returns unspent proofs |
+//! | [`trust`] | TLS configuration, revocation, tokens, HTTP signatures, time-stamps: verifies, and returns unspent proofs |
 //! | [`access`] | officers and the purposes they may state |
 //! | [`evidence`] | what a receipt or an archive proves, as sentences and as a page; the archive's files; no I/O |
 //! | [`store`] | the only SQL: journal, acts and erasing, deliveries, queries, what is kept as evidence, ledger rows, tiles and cosignatures, keys |
-//! | [`client`] | the only outbound HTTP: one mTLS client a party |
-//! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, whole, deadlines, limits, query (officers), view (parties' systems), witness, cosigning, decide, erase, … |
+//! | [`client`] | the only outbound HTTP: one mTLS client a party, and a time-stamp authority's |
+//! | [`exchange`] | one file a use case: callers, tokens, admission, intake, inbox, mailbox, deliver, poll, whole, deadlines, limits, query (officers), view (parties' systems), witness, cosigning, time_stamps, decide, erase, … |
 //! | [`http`] | the channel port: TLS acceptor, one file an endpoint, the one problem → answer mapping |
-//! | `sandbox` | private PostgreSQL, throw-away PKI, mocks of both sides, the integrator's kit, population (a default cargo feature) |
+//! | `sandbox` | private PostgreSQL, throw-away PKI, mocks of both sides, a time-stamp authority, the integrator's kit, population (a default cargo feature) |
 //! | [`app`] | configuration, wiring, loops, system clock and generator, command line (one file a command) |
 //!
 //! # Two walks
@@ -69,7 +70,8 @@
 //! **A receipt is doubted years later.** [`ledger::receipt::Receipt::verify`] takes the file and the log's public key: the
 //! entry line is canonical, the proof leads from its hash to the root in the signed checkpoint, and, given the message's
 //! bytes, the opening shows that the entry commits to exactly these; the partner's witness signed the same checkpoint
-//! ([`exchange::cosigning`]). Whether the log still is the one that signed it:
+//! ([`exchange::cosigning`]). Since when at the latest it was so is told by the time-stamp of a checkpoint that covers it
+//! ([`exchange::time_stamps`], [`trust::time_stamp`]). Whether the log still is the one that signed it:
 //! [`store::ledger::consistency`] proves from stored tiles that today's checkpoint extends the receipt's, and whoever has the
 //! certificate of the corridor computes the same from [`http`]'s tiles. [`store::ledger::check`] recomputes a whole log from its first
 //! leaf, against a checkpoint that somebody kept too, and names what does not hold ([`ledger::audit`]); `ledger export` writes the

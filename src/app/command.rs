@@ -181,6 +181,11 @@ fn read_keys(path: &std::path::Path) -> Result<Keys, CommandFault> {
     Ok(keys)
 }
 
+/// Roots of time-stamp authorities.
+fn read_roots(path: &std::path::Path) -> Result<crate::trust::time_stamp::Roots, CommandFault> {
+    super::time_stamps::roots(path).map_err(CommandFault::Start)
+}
+
 /// A language by its code.
 fn language(code: &str) -> Result<Lang, String> {
     let known = || Lang::ALL.map(Lang::code).join(", ");

@@ -50,6 +50,8 @@ pub struct Config {
     /// Bounds of the channel port.
     #[serde(default)]
     pub limits: Limits,
+    /// Who time-stamps checkpoints; nobody where absent.
+    pub time_stamp: Option<TimeStamp>,
 }
 
 /// Bounds of the channel port.
@@ -173,6 +175,27 @@ impl Default for Delivery {
     }
 }
 
+/// A time-stamp authority (RFC 3161).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeStamp {
+    /// Where it is asked: `http://` or `https://`.
+    pub url: String,
+    /// Roots, PEM, of which one must vouch for whoever signs its tokens.
+    pub roots: PathBuf,
+    /// Roots, PEM, of which one must vouch for its server; `roots` where absent.
+    pub tls_roots: Option<PathBuf>,
+    /// Object identifier of the policy that is asked for; the authority's own default where absent.
+    pub policy: Option<String>,
+    /// A checkpoint waits for its time-stamp no longer than this: one token covers all of a log in it.
+    #[serde(default = "batch")]
+    pub every_s: u32,
+}
+
+fn batch() -> u32 {
+    600
+}
+
 impl Config {
     /// Reads a file.
     ///
@@ -188,6 +211,9 @@ impl Config {
         let paths = [&mut config.schemas, &mut config.partners, chain, key, client_chain, client_key, signing];
         let paths = paths.into_iter().chain([encryption, tokens, logs]).chain(config.ministry.keys.values_mut());
         let paths = paths.chain(encryption_others.values_mut()).chain([&mut config.erasure.list]);
+        let stamping =
+            config.time_stamp.iter_mut().flat_map(|one| [&mut one.roots].into_iter().chain(&mut one.tls_roots));
+        let paths = paths.chain(stamping);
         paths.for_each(|path| *path = base.join(&*path));
         Ok(config)
     }

@@ -5,6 +5,7 @@ use super::{
     config::{Config, hex_key, pair},
     loops, preflight,
     system::{SystemClock, SystemRandom},
+    time_stamps,
 };
 use crate::{
     access::Issuer,
@@ -14,6 +15,7 @@ use crate::{
         cosigning::{self, Standings},
         deliver::Pace,
         erase,
+        time_stamps::Stamping,
     },
     http::{self, Limits, Port, ministry::Ministry},
     ledger::note::{Cosigner, NoteSigner, VerifierKey},
@@ -127,6 +129,7 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         signing,
         witness,
         standings: Standings::default(),
+        stamping: Stamping::default(),
         name: config.external.clone(),
         queue: JournalHandle::start(journal.clone()),
         journal,
@@ -199,6 +202,10 @@ pub async fn start(config: &Config) -> Result<Running, StartFaults> {
     tasks.spawn(http::listener::serve(port, listener, tls, stopped.clone()));
     for witness in witnesses {
         tasks.spawn(loops::cosign(gateway.clone(), witness, stopped.clone()));
+    }
+    if let Some(stamping) = &config.time_stamp {
+        let authority = time_stamps::authority(stamping).map_err(StartFaults::of)?;
+        tasks.spawn(loops::stamp(gateway.clone(), authority, stopped.clone()));
     }
     for party in gateway.parties.partners.values() {
         let Some(client) = clients.get(party.code()).cloned() else { continue };

@@ -9,6 +9,7 @@ use crate::{
         deadlines,
         deliver::{self, Pace},
         evidence, limits, poll,
+        time_stamps::{self, Authority},
     },
     partner::{Client, profile::Poll},
     store::{access, journal::DOMESTIC},
@@ -86,6 +87,20 @@ pub(super) async fn cosign(gateway: Arc<Gateway>, witness: Witness, mut stop: wa
         let time = if gateway.standings.of(&witness.corridor).cosigning { COSIGN } else { COSIGN_AGAIN };
         if !pause(&mut stop, time).await {
             return;
+        }
+    }
+}
+
+/// Has checkpoints time-stamped.
+pub(super) async fn stamp(gateway: Arc<Gateway>, authority: Authority, mut stop: watch::Receiver<bool>) {
+    gateway.stamping.begin();
+    loop {
+        if let Err(fault) = time_stamps::round(&gateway, &authority).await {
+            tracing::error!(%fault, "it could not be seen which checkpoints are to be time-stamped");
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = gateway.stamping.next_look() => {}
         }
     }
 }

@@ -7,3 +7,4 @@ pub mod gateway;
 mod loops;
 mod preflight;
 pub mod system;
+pub mod time_stamps;

@@ -1,7 +1,10 @@
 //! What can be seen of a configuration without a database: every file that it names, every key in them, the addresses of partners.
 //! All faults at once, a sentence each; never a file's content.
 
-use super::config::{Config, hex_key, pair};
+use super::{
+    config::{Config, hex_key, pair},
+    time_stamps,
+};
 use crate::{
     partner::Parties,
     store::journal::DOMESTIC,
@@ -30,6 +33,7 @@ pub(super) fn files(config: &Config) -> Vec<String> {
         });
         faults.extend(key.err());
     }
+    faults.extend(config.time_stamp.as_ref().and_then(|stamping| time_stamps::authority(stamping).err()));
     faults
 }
 

@@ -1,11 +1,14 @@
-//! The only outbound HTTP: one mutually authenticated client a party. No redirects, no proxy, https only, no retry of its own.
+//! The only outbound HTTP: one mutually authenticated client a party, https only, and one of a time-stamp authority. No redirects, no
+//! proxy, no retry of its own.
 //!
 //! What a party's answer means (taken, refused, come again) is decided here, once, by its profile; what follows from it is
 //! not.
 
 mod oauth;
+mod time_stamp;
 mod witness;
 
+pub use time_stamp::TimeStampClient;
 pub use witness::Submitted;
 
 use crate::{

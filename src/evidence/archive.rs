@@ -12,6 +12,7 @@
 //! | `messages/ID/request`, `signature.json`, `event.json` | exact bytes, what is kept of their signature, the canonical event where the bytes are in another format |
 //! | `messages/ID/told/PARTY-N.answer`, `PARTY-N.receipt.json` | what a party answered when it was told: a line about its signature, the bytes that it answered, its body ([`crate::trust::exchanged`]); the receipt of the entry that commits to it |
 //! | `messages/ID/not-before.note`, `not-before.receipt.json` | a checkpoint of the partner's log; the receipt of the earlier entry that commits to it |
+//! | `messages/ID/not-after.note`, `not-after.tst`, `not-after.receipt.json` | a checkpoint of the entry's log, its time-stamp (RFC 3161 TimeStampToken, DER), the receipt of the entry under that checkpoint |
 //! | `requests/ID` | the exact body of a request or page in which several messages came, where it was asked for |
 //! | `certificates/THUMBPRINT.pem` | chains of connections |
 //! | `policies/DIGEST.json` | what decided, by digests |

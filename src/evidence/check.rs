@@ -7,6 +7,7 @@ use super::{
     archive::{self, Archive, Content, Key, Manifest, Record, Scope, Statement},
     decided, of_message,
     receipt::{of_fault, rfc3339},
+    time_stamps,
 };
 use crate::{
     ledger::{
@@ -15,7 +16,7 @@ use crate::{
         receipt::{Receipt, ReceiptFault, Verified},
         tree::Hash,
     },
-    trust::keys::VerifyingKey,
+    trust::{keys::VerifyingKey, time_stamp::Roots},
     vault::sha256,
 };
 use std::{
@@ -31,6 +32,8 @@ pub struct Keys {
     pub logs: Vec<VerifierKey>,
     /// Of parties that sign messages and answers.
     pub signing: Vec<Arc<VerifyingKey>>,
+    /// Roots of time-stamp authorities. Without them no time-stamp proves anything.
+    pub time_stamps: Option<Roots>,
 }
 
 /// What was found so far.
@@ -47,6 +50,7 @@ pub(super) struct Findings<'a> {
     pub(super) stated: Claims,
     pub(super) not_proven: Claims,
     used: BTreeSet<String>,
+    pub(super) time_stamps: Option<&'a Roots>,
     /// Digests of folders, by their names.
     pub(super) folders: BTreeMap<String, Hash>,
 }
@@ -86,7 +90,7 @@ impl Claims {
 }
 
 impl<'a> Findings<'a> {
-    fn new(archive: &'a Archive, given: &Keys) -> Self {
+    fn new(archive: &'a Archive, given: &'a Keys) -> Self {
         let mut findings = Self {
             archive,
             logs: given.logs.clone(),
@@ -98,6 +102,7 @@ impl<'a> Findings<'a> {
             stated: Claims::default(),
             not_proven: Claims::default(),
             used: BTreeSet::new(),
+            time_stamps: given.time_stamps.as_ref(),
             folders: BTreeMap::new(),
         };
         let Some(archived) = archive.json::<Vec<Key>>(archive::KEYS) else {
@@ -254,7 +259,10 @@ pub fn account(archive: &Archive, bytes: Option<&[u8]>, given: &Keys) -> Account
     records.iter().for_each(|record| of_message::check(&mut findings, record));
     findings.not_proven.say(Sentence::of("receipt.truth"));
     findings.not_proven.say(Sentence::of("receipt.owner"));
-    let by_hand = ["evidence.hand-list", "evidence.hand-receipt", "evidence.hand-signature"];
+    let mut by_hand = vec!["evidence.hand-list", "evidence.hand-receipt", "evidence.hand-signature"];
+    if archive.members.keys().any(|name| name.ends_with(time_stamps::TOKEN)) {
+        by_hand.push("evidence.hand-time-stamp");
+    }
     let by_hand = by_hand.into_iter().map(Sentence::of).collect();
     let (proven, not_proven) = (findings.proven.finish(), findings.not_proven.finish());
     let verdict = match (findings.faults.is_empty(), proven.is_empty()) {

@@ -12,3 +12,4 @@ pub mod check;
 mod decided;
 mod of_message;
 pub mod receipt;
+pub mod time_stamps;

@@ -7,6 +7,7 @@ use super::{
     check::{Findings, instant, is_shown, origin},
     decided,
     receipt::rfc3339,
+    time_stamps,
 };
 use crate::{
     ledger::{
@@ -291,7 +292,8 @@ fn bounds(findings: &mut Findings<'_>, record: &Record, folder: &str, receipt: &
         let claim = Sentence::of("evidence.witnessed").with("witness", witness);
         findings.proven.of(record, claim.with("time", instant(*at).map(rfc3339).unwrap_or_default()));
     }
-    if verified.witnesses.is_empty() {
+    let stamped = time_stamps::check(findings, record, folder, (receipt, verified));
+    if verified.witnesses.is_empty() && !stamped {
         findings.not_proven.of(record, Sentence::of("evidence.no-not-after"));
     }
 }

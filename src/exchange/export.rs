@@ -9,6 +9,7 @@ use crate::{
     evidence::{
         archive::{self, Archive, ArchiveFault, Content, Key, Record, Scope, Statement, Told},
         check::{self, Keys},
+        time_stamps,
     },
     ledger::{note::Checkpoint, receipt::Receipt},
     message::problem::Fault,
@@ -21,6 +22,7 @@ use crate::{
         StoreFault, access,
         evidence::{self, Kept},
         journal::DOMESTIC,
+        ledger,
         query::{self, Lookup},
         requests,
     },
@@ -322,6 +324,13 @@ async fn message(
         let earlier = evidence::receipt(pool, kept.id, &kept.log, embedded.leaf, at, |_| Ok(opening)).await?;
         archive.put(name("not-before.note"), embedded.note);
         archive.put_json(name("not-before.receipt.json"), &earlier);
+    }
+    if let Some(stamped) = ledger::time_stamps::first_over(pool, &kept.log, kept.leaf).await? {
+        let at = Some((stamped.note.as_str(), stamped.size));
+        let under = evidence::receipt(pool, kept.id, &kept.log, kept.leaf, at, |_| Ok(None)).await?;
+        archive.put(name(time_stamps::NOTE), stamped.note);
+        archive.put(name(time_stamps::TOKEN), stamped.token);
+        archive.put_json(name(time_stamps::RECEIPT), &under);
     }
     let entry = crate::ledger::entry::Entry::decode(&receipt.entry);
     let bad = |_| StoreFault::BadRow { table: "entries", column: "entry", row: format!("{} {}", kept.log, kept.leaf) };

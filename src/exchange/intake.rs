@@ -96,6 +96,7 @@ pub async fn take(
         }
     }
     let again = caller.client().party.profile.same_id_corrects.then(|| intent.clone());
+    let stamped_at_once = intent.stamped_at_once;
     let mut answer = gateway.queue.submit(intent).await.map_err(|fault| Box::new(gateway.not_stored(fault)))?;
     if let (Answer::Conflict, Some(intent)) = (&answer, again) {
         let intent = as_correction(gateway, intent, other);
@@ -106,6 +107,9 @@ pub async fn take(
             if outcome != Outcome::Applied && !repeat {
                 // The id of the message is the error id of its answer.
                 tracing::info!(error_id = %receipt.message, outcome = outcome.as_str(), "a message was not applied");
+            }
+            if stamped_at_once && !repeat {
+                gateway.stamping.wake();
             }
             let is_kept = shielded && !caller.is_home() && state.is_some();
             let state = if is_kept { known_to(gateway, caller, pairwise.as_deref()).await } else { state };
@@ -250,6 +254,7 @@ fn intent(gateway: &Gateway, caller: &Caller, judged: Judged<'_>, about: Option<
             .or_else(|| about.filter(|_| counts)?.tag.map(|tag| own::beside(Some(tag)))),
         mentions: message.filter(|_| counts).map(|m| mentions(gateway, m, &corridor, data)).unwrap_or_default(),
         safety: message.is_some_and(|m| m.safety),
+        stamped_at_once: counts && message.is_some_and(|m| m.time_stamp.is_some()),
         decision: None,
         stands_beside: None,
         retention: message.map_or("refused", |m| &m.retention).to_owned(),

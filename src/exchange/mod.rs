@@ -29,6 +29,7 @@ pub mod poll;
 pub mod query;
 pub mod rotate_kek;
 mod tags;
+pub mod time_stamps;
 pub mod tokens;
 pub mod view;
 pub mod whole;
@@ -58,6 +59,7 @@ use crate::{
 use cosigning::Standings;
 use std::{collections::HashMap, sync::Arc};
 use time::OffsetDateTime;
+use time_stamps::Stamping;
 use uuid::Uuid;
 
 /// Everything a use case works with.
@@ -86,6 +88,8 @@ pub struct Gateway {
     pub witness: Cosigner,
     /// How the corridors stand towards the partners' witnesses.
     pub standings: Standings,
+    /// How we stand towards the time-stamp authority.
+    pub stamping: Stamping,
     /// Digest of the policy document in force, by corridor.
     pub policies: HashMap<String, [u8; 32]>,
     /// Where erasures are listed outside of the databases.

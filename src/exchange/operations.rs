@@ -1,7 +1,11 @@
 //! For those who operate the gateway: its figures, and whether it can take messages.
 
 use super::Gateway;
-use crate::store::{StoreFault, deliveries, ledger::cosign, query};
+use crate::store::{
+    StoreFault, deliveries,
+    ledger::{cosign, time_stamps as stamped},
+    query,
+};
 
 /// Figures for the operations port: deliveries by party and state, messages by outcome.
 ///
@@ -26,6 +30,7 @@ pub async fn figures(gateway: &Gateway) -> Result<String, StoreFault> {
         text.push_str(&format!("onechannel_crl_age_seconds{{party=\"{party}\"}} {age}\n"));
     }
     witnesses(gateway, &mut text).await?;
+    time_stamps(gateway, &mut text).await?;
     Ok(text)
 }
 
@@ -46,6 +51,32 @@ async fn witnesses(gateway: &Gateway, text: &mut String) -> Result<(), StoreFaul
     for (name, lines) in
         [("log_size", sizes), ("log_cosigned_size", cosigned), ("log_halted", halted), ("witness_fault", faults)]
     {
+        text.push_str(&format!("# TYPE onechannel_{name} gauge\n{lines}"));
+    }
+    Ok(())
+}
+
+/// How far the logs are time-stamped, how long the oldest checkpoint waits for it, and what the authority's last answer lacked.
+async fn time_stamps(gateway: &Gateway, text: &mut String) -> Result<(), StoreFault> {
+    let standing = gateway.stamping.standing();
+    if !standing.configured {
+        return Ok(());
+    }
+    let (mut sizes, mut waiting) = (String::new(), String::new());
+    let mut corridors: Vec<&String> = gateway.journal.signers.keys().collect();
+    corridors.sort();
+    for corridor in corridors {
+        let (size, since) = stamped::state(&gateway.journal.channel, &gateway.journal.log(corridor)).await?;
+        let age = since.map_or(0, |since| (gateway.now() - since).whole_seconds().max(0));
+        sizes.push_str(&format!("onechannel_log_stamped_size{{corridor=\"{corridor}\"}} {size}\n"));
+        waiting.push_str(&format!("onechannel_log_unstamped_seconds{{corridor=\"{corridor}\"}} {age}\n"));
+    }
+    let fault = standing.fault.map(|fault| format!("onechannel_time_stamp_fault{{fault=\"{fault}\"}} 1\n"));
+    for (name, lines) in [
+        ("log_stamped_size", sizes),
+        ("log_unstamped_seconds", waiting),
+        ("time_stamp_fault", fault.unwrap_or_default()),
+    ] {
         text.push_str(&format!("# TYPE onechannel_{name} gauge\n{lines}"));
     }
     Ok(())

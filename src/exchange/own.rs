@@ -47,6 +47,7 @@ pub(super) fn intent(
         spends: Vec::new(),
         token: None,
         safety: false,
+        stamped_at_once: message.time_stamp.is_some(),
         decision: None,
         stands_beside: None,
     }

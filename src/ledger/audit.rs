@@ -24,6 +24,8 @@ pub struct Checked {
     pub checkpoints: u64,
     /// Cosignatures verified.
     pub cosignatures: u64,
+    /// Time-stamps verified.
+    pub time_stamps: u64,
     /// Tiles compared.
     pub tiles: u64,
     /// Every fault, in plain words; empty for a log that holds.
@@ -33,7 +35,15 @@ pub struct Checked {
 impl Checked {
     /// Nothing checked yet.
     pub fn new(log: &str) -> Self {
-        Self { log: log.to_owned(), size: 0, checkpoints: 0, cosignatures: 0, tiles: 0, faults: Vec::new() }
+        Self {
+            log: log.to_owned(),
+            size: 0,
+            checkpoints: 0,
+            cosignatures: 0,
+            time_stamps: 0,
+            tiles: 0,
+            faults: Vec::new(),
+        }
     }
 }
 
@@ -114,6 +124,14 @@ impl<'a> Audit<'a> {
         let signed = Signed::open(&format!("{note}{line}\n"), self.keys);
         if !signed.is_ok_and(|signed| signed.witnesses.iter().any(|(name, _)| name == witness)) {
             self.fault(format!("the cosignature of checkpoint {size} by {witness} does not verify"));
+        }
+    }
+
+    /// Counts a time-stamp of a checkpoint that was compared, and names what its reader found wrong with it.
+    pub fn time_stamp(&mut self, wrong: Option<String>) {
+        self.checked.time_stamps += 1;
+        if let Some(wrong) = wrong {
+            self.fault(format!("the time-stamp of checkpoint {} does not hold: {wrong}", self.tree.size()));
         }
     }
 

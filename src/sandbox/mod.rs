@@ -1,5 +1,6 @@
 //! What a demo, tests and a partner's integrator need and a shipped package does not: a private PostgreSQL, a throw-away PKI, a
-//! stand of both, systems that call it, mocks of either side, and the kit that makes, checks and certifies a party's folder.
+//! stand of both, systems that call it, mocks of either side and of a
+//! time-stamp authority, and the kit that makes, checks and certifies a party's folder.
 
 mod admin_port;
 pub mod certify;
@@ -15,3 +16,4 @@ pub mod report;
 pub mod scaffold;
 pub mod stand;
 pub mod system;
+pub mod time_stamp_authority;

@@ -113,6 +113,20 @@ pub async fn set_up(parts: &Parts<'_>, clock: &dyn Clock, random: &dyn Random) -
     Ok(Stand { pki, config, log_keys, officer_key })
 }
 
+impl Stand {
+    /// Names a time-stamp authority with this root (PEM) in the configuration file.
+    ///
+    /// # Errors
+    /// [`StandFault::File`].
+    pub fn stamped_by(&self, url: &str, root: &str, every_s: u32) -> Result<(), StandFault> {
+        let file = "pki/time-stamp-ca.pem";
+        write(&self.config.with_file_name(file), root)?;
+        let text = fs::read_to_string(&self.config).map_err(|fault| StandFault::File(self.config.clone(), fault))?;
+        let section = format!("\n[time_stamp]\nurl = \"{url}\"\nroots = \"{file}\"\nevery_s = {every_s}\n");
+        write(&self.config, &(text + &section))
+    }
+}
+
 /// Name of the gateway in the logs of a stand.
 pub const LOG_NAME: &str = "gateway.onechannel.example";
 

@@ -51,6 +51,14 @@ pub enum About {
     None,
 }
 
+/// When the checkpoint that covers a message is time-stamped, where that is not with the next batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StampedWhen {
+    /// At once.
+    AtOnce,
+}
+
 /// One entry of the catalogue.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,6 +84,8 @@ pub struct MessageType {
     /// Never refused for its content.
     #[serde(default)]
     pub safety: bool,
+    /// When its checkpoint is time-stamped; with the next batch where absent.
+    pub time_stamp: Option<StampedWhen>,
     /// Retention class.
     pub retention: String,
     /// Law or agreement it rests on.

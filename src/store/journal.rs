@@ -200,6 +200,8 @@ pub struct Intent {
     pub token: Option<String>,
     /// Whether it is never refused for its content.
     pub safety: bool,
+    /// Whether the checkpoint of its entry is to be time-stamped at once.
+    pub stamped_at_once: bool,
     /// What an officer decides by it about another message.
     pub decision: Option<Decision>,
     /// A subject of which it tells without being filed there: its recipients know the subject by their own ids, its key is its

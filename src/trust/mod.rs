@@ -66,5 +66,6 @@ pub mod httpsig;
 pub(crate) mod jws;
 pub mod keys;
 pub mod request;
+pub mod time_stamp;
 pub mod tls;
 pub mod token;

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::domain::clock::Clock;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, NamedGroup, OtherError,
-    RootCertStore, ServerConfig, SignatureScheme,
-    client::danger::HandshakeSignatureValid,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, Error, NamedGroup,
+    OtherError, RootCertStore, ServerConfig, SignatureScheme,
+    client::{WantsClientCert, danger::HandshakeSignatureValid},
     crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     server::{
         NoServerSessionStorage,
@@ -166,16 +166,32 @@ pub fn client_config(
     clock: Arc<dyn Clock>,
     exchange: KeyExchange,
 ) -> Result<ClientConfig, Error> {
+    let mut config = outbound(roots, clock, exchange)?.with_client_auth_cert(chain, key)?;
+    config.alpn_protocols = alpn();
+    Ok(config)
+}
+
+/// Outbound to a server that is shown no certificate of ours; its own must be vouched for by `roots`.
+///
+/// # Errors
+/// If a root is no certificate.
+pub fn anonymous_config(roots: &[CertificateDer<'static>], clock: Arc<dyn Clock>) -> Result<ClientConfig, Error> {
+    let mut config = outbound(roots, clock, KeyExchange::PreferHybrid)?.with_no_client_auth();
+    config.alpn_protocols = alpn();
+    Ok(config)
+}
+
+fn outbound(
+    roots: &[CertificateDer<'static>],
+    clock: Arc<dyn Clock>,
+    exchange: KeyExchange,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
     let mut store = RootCertStore::empty();
     for root in roots {
         store.add(root.clone())?;
     }
-    let mut config = ClientConfig::builder_with_details(provider(exchange), Arc::new(ClockTime(clock)))
-        .with_protocol_versions(&[&TLS13])?
-        .with_root_certificates(store)
-        .with_client_auth_cert(chain, key)?;
-    config.alpn_protocols = alpn();
-    Ok(config)
+    let builder = ClientConfig::builder_with_details(provider(exchange), Arc::new(ClockTime(clock)));
+    Ok(builder.with_protocol_versions(&[&TLS13])?.with_root_certificates(store))
 }
 
 // The throw-away certificates come from the crate of the sandbox feature.

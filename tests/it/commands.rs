@@ -97,7 +97,8 @@ async fn every_fault_of_a_configuration_is_named_at_once() {
         .replace("\"pki/gateway.pem\"", "\"pki/gone.pem\"")
         .replace("\"keys/tokens.key\"", "\"pki/gateway.pem\"")
         .replace("\"keys/logs\"", "\"keys/elsewhere\"")
-        + "qq = \"https://localhost:1\"\nmy = \"http://localhost:1\"\n";
+        + "qq = \"https://localhost:1\"\nmy = \"http://localhost:1\"\n"
+        + "\n[time_stamp]\nurl = \"ftp://localhost:1\"\nroots = \"pki/gateway-ca.pem\"\n";
     assert!(text.ends_with("[endpoints]\n"), "{text}");
     std::fs::write(&broken, wrong).unwrap();
     let (code, found) = run(&["check", "--config", broken.to_str().unwrap()]);
@@ -108,6 +109,7 @@ async fn every_fault_of_a_configuration_is_named_at_once() {
         "my.seed: ",
         "endpoints.qq: there is no partner of this code",
         "endpoints.my: an address must begin with https://",
+        "time_stamp.url: its address must begin with http:// or https://",
     ] {
         assert!(found.contains(expected), "{expected}\n{found}");
     }

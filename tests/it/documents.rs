@@ -34,11 +34,12 @@ fn messages(schemas: &Schemas) -> String {
     let rows = all.into_iter().map(|one| {
         let (from, to) = (one.senders.join(", "), one.recipients.join(", "));
         let safety = if one.safety { "yes" } else { "" };
+        let stamped = if one.time_stamp.is_some() { "at once" } else { "" };
         let replies = one.replies.join(", ");
         let (code, name, retention, basis) = (&one.code, &one.name, &one.retention, &one.legal_basis);
-        format!("| {code} | `{name}` | {from} | {to} | {replies} | {safety} | {retention} | {basis} |\n")
+        format!("| {code} | `{name}` | {from} | {to} | {replies} | {safety} | {stamped} | {retention} | {basis} |\n")
     });
-    let head = "| code | type | from | to | answered by | safety | retention | legal basis |\n|---|---|---|---|---|---|---|---|\n";
+    let head = "| code | type | from | to | answered by | safety | time-stamp | retention | legal basis |\n|---|---|---|---|---|---|---|---|---|\n";
     head.to_owned() + &rows.collect::<String>()
 }
 

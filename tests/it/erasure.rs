@@ -283,6 +283,7 @@ async fn everything_about_an_erased_person_is_unreadable_and_nothing_of_others_i
         "commits.frontier_before",
         "tiles.root",
         "tiles.hashes",
+        "time_stamps.token",
         "witnessed.root",
         "witnessed.opening",
         "mentions.token",

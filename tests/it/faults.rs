@@ -311,7 +311,7 @@ impl Stand {
         let pool = &store::pool(&self.gateway.databases.url, 1).unwrap();
         for log in ledger::logs(pool).await.unwrap() {
             let kept = self.kept.as_ref().filter(|kept| kept.origin == log);
-            let checked = ledger::check_against(pool, &log, &self.keys, kept, &mut |_| ()).await.unwrap();
+            let checked = ledger::check_against(pool, &log, &self.keys, kept, None, &mut |_| ()).await.unwrap();
             assert!(checked.faults.is_empty(), "{after}: {log}: {:?}", checked.faults);
         }
         let answered = self.answered.borrow()[self.checked..].to_vec();

@@ -1,11 +1,16 @@
-//! The fuzz targets of `tests/fuzz` on stable: every file of their corpus, and what becomes of these by mutation. Long mode
+//! The fuzz targets of `tests/fuzz`, and one of time-stamps, on stable: every file of their corpus, and what becomes of these by mutation. Long mode
 //! (`ONECHANNEL_LONG=1`) goes on for a hundred times as long, from another beginning each time.
 
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
 use crate::support::is_long;
-use onechannel::{app::system::SystemRandom, domain::clock::Random};
+use onechannel::{
+    app::system::SystemRandom,
+    domain::clock::Random,
+    trust::time_stamp::{Roots, Token},
+};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use targets::{TARGETS, Target};
 
@@ -86,6 +91,24 @@ fn feed(name: &str, target: Target, bytes: &[u8]) -> bool {
     fed.unwrap_or_else(|_| panic!("{name} breaks on {:?} (hex {})", String::from_utf8_lossy(bytes), hex::encode(bytes)))
 }
 
+/// What the tokens of the corpus are of, and the roots of those who made them.
+const STAMPED: &[u8] = include_bytes!("../data/time-stamp/checkpoint");
+const STAMP_ROOTS: [&[u8]; 2] =
+    [include_bytes!("../data/time-stamp/rsa.root.pem"), include_bytes!("../data/time-stamp/ecdsa.root.pem")];
+
+fn time_stamp(bytes: &[u8]) -> bool {
+    let Ok(token) = Token::read(bytes) else { return false };
+    assert_eq!(token.to_der(), bytes);
+    let roots = STAMP_ROOTS.map(|pem| CertificateDer::from_pem_slice(pem).expect("a root of the corpus reads"));
+    let roots = Roots::new(&roots).expect("the roots of the corpus are certificates");
+    let day = time::macros::date!(2026 - 11 - 26);
+    assert!(
+        token.vouched(&roots).is_err() || (token.is_of(STAMPED) && token.time().date() == day),
+        "what an authority did not say is vouched for"
+    );
+    true
+}
+
 #[test]
 fn no_bytes_break_what_reads_notes_checkpoints_tiles_proofs_entries_and_receipts() {
     let mut begin = [0; 8];
@@ -93,7 +116,7 @@ fn no_bytes_break_what_reads_notes_checkpoints_tiles_proofs_entries_and_receipts
         SystemRandom.fill(&mut begin);
     }
     let cases = if is_long() { 300_000 } else { 3_000 };
-    for (name, target) in TARGETS {
+    for (name, target) in TARGETS.into_iter().chain([("time_stamp", time_stamp as Target)]) {
         let files = std::fs::read_dir(format!("tests/fuzz/corpus/{name}")).unwrap();
         let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
         files.sort();

@@ -249,7 +249,7 @@ async fn a_log_rolled_back_or_written_anew_is_no_extension_of_the_checkpoint_tha
     let forged = journal.signers["xb"].sign(&kept.to_text());
     assert!(audit::open(&forged, &keys).is_err());
     let check = async |databases: &Databases, kept: &Checkpoint| {
-        ledger::check_against(&databases.owner, &log, &keys, Some(kept), &mut |_| ()).await.unwrap().faults
+        ledger::check_against(&databases.owner, &log, &keys, Some(kept), None, &mut |_| ()).await.unwrap().faults
     };
     assert_eq!(check(&databases, &kept).await, Vec::<String>::new());
     // A whole and consistent past: the log by itself holds.

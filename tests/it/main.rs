@@ -34,5 +34,6 @@ mod rooms;
 mod routes;
 mod samples;
 mod support;
+mod time_stamps;
 mod views;
 mod witness;

@@ -173,6 +173,7 @@ fn intent(journal: &Journal, body: &[u8]) -> Intent {
         spends: vec![Spend { scope: "bench".into(), value: id.to_string(), expires_at: now + Duration::minutes(3) }],
         token: None,
         safety: false,
+        stamped_at_once: false,
         decision: None,
         stands_beside: None,
     }

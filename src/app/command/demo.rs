@@ -19,6 +19,7 @@ use crate::{
         report::{self, Report},
         stand::{self, Parts, Ports, Stand},
         system::System,
+        time_stamp_authority::TimeStampAuthority,
     },
 };
 use futures_util::{StreamExt, stream};
@@ -36,6 +37,8 @@ use tokio::{net::TcpListener, sync::watch};
 
 /// Placements on the move at the same moment.
 const ON_THE_MOVE: usize = 48;
+/// Checkpoints are stamped in batches of this.
+const STAMP_EVERY_S: u32 = 10;
 /// A run that makes no progress for so many looks (a quarter of a second each) has come to rest or is stuck.
 const PATIENCE: u32 = 120;
 
@@ -162,8 +165,14 @@ impl Arguments {
         };
         let stand = stand::set_up(&parts, &SystemClock, &SystemRandom).await;
         let stand = stand.map_err(|fault| CommandFault::Start(fault.to_string()))?;
-        let config = Config::read(&stand.config).map_err(CommandFault::Start)?;
         let (stop, stopped) = watch::channel(false);
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(file)?;
+        let url = format!("http://{}/", listener.local_addr().map_err(file)?);
+        let start = |fault: &dyn std::fmt::Display| CommandFault::Start(fault.to_string());
+        let authority = TimeStampAuthority::start(listener, Arc::new(SystemClock), stopped.clone());
+        let root = authority.map_err(|fault| start(&fault))?.root.clone();
+        stand.stamped_by(&url, &root, STAMP_EVERY_S).map_err(|fault| start(&fault))?;
+        let config = Config::read(&stand.config).map_err(CommandFault::Start)?;
         // The partners first: the gateway asks their witnesses before it signs anything.
         let mocks = listeners.into_iter().map(|(code, listener)| {
             let mock = Mock::start(&code, &stand.pki, listener, stopped.clone()).map_err(CommandFault::Start)?;

@@ -36,6 +36,9 @@ pub(super) enum Command {
         /// archive are used, and it is said
         #[arg(long)]
         keys: Option<PathBuf>,
+        /// Roots of time-stamp authorities that you trust (PEM). Without them no time-stamp proves anything, and it is said
+        #[arg(long, value_name = "PEM")]
+        anchors: Option<PathBuf>,
         /// Language of the explanation; without it, that of the environment, else English
         #[arg(long, value_parser = super::language)]
         language: Option<Lang>,
@@ -97,9 +100,14 @@ impl Command {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
         match self {
             Self::Export(export) => export.run().await,
-            Self::Verify { file, keys, language, page, json } => {
-                verify(&file, keys.as_deref(), language.unwrap_or_else(super::own_language), page, json)
-            }
+            Self::Verify { file, keys, anchors, language, page, json } => verify(
+                &file,
+                keys.as_deref(),
+                anchors.as_deref(),
+                language.unwrap_or_else(super::own_language),
+                page,
+                json,
+            ),
         }
     }
 }
@@ -149,6 +157,7 @@ fn new_file(path: &Path) -> std::io::Result<fs::File> {
 fn verify(
     file: &Path,
     keys: Option<&Path>,
+    anchors: Option<&Path>,
     language: Lang,
     page: Option<PathBuf>,
     json: bool,
@@ -159,7 +168,8 @@ fn verify(
     }
     let bytes = fs::read(file).map_err(unread)?;
     let archive = Archive::read(&bytes).map_err(|fault| CommandFault::Content(file.into(), fault.to_string()))?;
-    let keys = keys.map(super::read_keys).transpose()?.unwrap_or_default();
+    let mut keys = keys.map(super::read_keys).transpose()?.unwrap_or_default();
+    keys.time_stamps = anchors.map(super::read_roots).transpose()?;
     let account = check::account(&archive, Some(&bytes), &keys);
     if let Some(page) = page {
         fs::write(&page, account.html(language)).map_err(|fault| CommandFault::Unwritten(page, fault))?;

@@ -2,13 +2,14 @@
 
 mod folder;
 
-use super::{CommandFault, Holds, read_keys};
+use super::{CommandFault, Holds, read_keys, read_roots};
 use crate::{
     ledger::{
         audit::{self, Checked},
         note::{Checkpoint, VerifierKey},
     },
     store,
+    trust::time_stamp::Roots,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,9 @@ pub(super) enum Command {
         /// An older checkpoint that somebody kept: the log must extend it
         #[arg(long, value_name = "FILE")]
         against: Option<PathBuf>,
+        /// Roots of time-stamp authorities that you trust (PEM). Without them, who vouches for a time-stamp is not looked at
+        #[arg(long, value_name = "PEM")]
+        anchors: Option<PathBuf>,
         /// File of the logs' public keys, one C2SP verifier key a line
         #[arg(long)]
         keys: PathBuf,
@@ -70,12 +74,15 @@ pub(super) enum Command {
 impl Command {
     pub(super) async fn run(self) -> Result<Holds, CommandFault> {
         match self {
-            Self::Verify { channel, tiles, against, keys, json } => {
+            Self::Verify { channel, tiles, against, anchors, keys, json } => {
+                let roots = anchors.map(|file| read_roots(&file)).transpose()?;
                 let keys = read_keys(&keys)?.logs;
                 let kept = against.map(|file| kept(&file, &keys)).transpose()?;
                 let mut results = match (tiles, channel) {
-                    (Some(folder), _) => vec![of_folder(&folder, &keys, kept.as_ref())?],
-                    (None, channel) => of_database(&channel.unwrap_or_default(), &keys, kept.as_ref()).await?,
+                    (Some(folder), _) => vec![of_folder(&folder, &keys, kept.as_ref(), roots.as_ref())?],
+                    (None, channel) => {
+                        of_database(&channel.unwrap_or_default(), &keys, kept.as_ref(), roots.as_ref()).await?
+                    }
                 };
                 if let Some(kept) = &kept
                     && results.iter().all(|result| result.log != kept.origin)
@@ -120,6 +127,7 @@ async fn of_database(
     channel: &str,
     keys: &[VerifierKey],
     kept: Option<&Checkpoint>,
+    roots: Option<&Roots>,
 ) -> Result<Vec<Checked>, CommandFault> {
     let pool = store::pool(channel, 1)?;
     let mut results = Vec::new();
@@ -127,7 +135,7 @@ async fn of_database(
         let bar = progress(&log);
         let kept = kept.filter(|kept| kept.origin == log);
         let mut told = |done| bar.set_position(done);
-        let mut checked = store::ledger::check_against(&pool, &log, keys, kept, &mut told).await?;
+        let mut checked = store::ledger::check_against(&pool, &log, keys, kept, roots, &mut told).await?;
         bar.finish_and_clear();
         if !keys.iter().any(|key| key.name == log) {
             // Without its key every checkpoint fails: one line says why.
@@ -138,9 +146,14 @@ async fn of_database(
     Ok(results)
 }
 
-fn of_folder(folder: &Path, keys: &[VerifierKey], kept: Option<&Checkpoint>) -> Result<Checked, CommandFault> {
+fn of_folder(
+    folder: &Path,
+    keys: &[VerifierKey],
+    kept: Option<&Checkpoint>,
+    roots: Option<&Roots>,
+) -> Result<Checked, CommandFault> {
     let bar = progress(&folder.display().to_string());
-    let checked = folder::check(folder, keys, kept, &mut |done| bar.set_position(done))?;
+    let checked = folder::check(folder, keys, kept, roots, &mut |done| bar.set_position(done))?;
     bar.finish_and_clear();
     Ok(checked)
 }
@@ -162,7 +175,7 @@ fn tell(results: &[Checked], kept: Option<&Checkpoint>, json: bool) -> Holds {
             .iter()
             .map(|log| {
                 serde_json::json!({"log": log.log, "size": log.size, "checkpoints": log.checkpoints,
-                    "cosignatures": log.cosignatures, "tiles": log.tiles, "faults": log.faults})
+                    "cosignatures": log.cosignatures, "timeStamps": log.time_stamps, "tiles": log.tiles, "faults": log.faults})
             })
             .collect();
         println!("{}", serde_json::json!({"holds": holds, "logs": logs}));
@@ -172,8 +185,9 @@ fn tell(results: &[Checked], kept: Option<&Checkpoint>, json: bool) -> Holds {
         let verdict = if log.faults.is_empty() { "holds" } else { "DOES NOT HOLD" };
         let cosigned =
             if log.cosignatures > 0 { format!(", {} cosignatures", log.cosignatures) } else { String::new() };
+        let stamped = if log.time_stamps > 0 { format!(", {} time-stamps", log.time_stamps) } else { String::new() };
         println!(
-            "{}: {} entries, {} checkpoints, {} tiles{cosigned}: {verdict}",
+            "{}: {} entries, {} checkpoints, {} tiles{cosigned}{stamped}: {verdict}",
             log.log, log.size, log.checkpoints, log.tiles
         );
         log.faults.iter().for_each(|fault| println!("  {fault}"));

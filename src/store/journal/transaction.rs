@@ -67,6 +67,7 @@ pub(super) async fn run(journal: &Journal, intents: &[Intent]) -> Result<Vec<Ans
     let sealing = Sealing { subjects: &subjects, keys };
     let logged = append(journal, connection, intents, &plans, &sealing, now).await?;
     insert_messages(journal, connection, intents, &plans, &sealing, &logged, now).await?;
+    insert_due_time_stamps(journal, connection, intents, &logged).await?;
     insert_deliveries(connection, intents, &plans, now).await?;
     insert_decisions(connection, intents, &plans, now).await?;
     transaction.commit().await?;
@@ -375,6 +376,19 @@ struct Row<'a> {
 /// A list of numbers as one text: an array of arrays of different lengths cannot be bound.
 fn join(terms: &[i64]) -> String {
     terms.iter().map(i64::to_string).collect::<Vec<String>>().join(",")
+}
+
+/// Entries whose checkpoint is to be time-stamped at once: beside the message, so that no crash forgets them.
+async fn insert_due_time_stamps(
+    journal: &Journal,
+    connection: &mut PgConnection,
+    intents: &[Intent],
+    logged: &Logged,
+) -> Result<(), StoreFault> {
+    let at_once = logged.leaves.iter().filter(|(n, _)| intents[**n].stamped_at_once);
+    let (logs, leaves): (Vec<String>, Vec<i64>) =
+        at_once.map(|(n, (_, leaf, _))| (journal.log(&intents[*n].corridor), *leaf as i64)).unzip();
+    ledger::time_stamps::at_once(connection, &logs, &leaves).await
 }
 
 async fn insert_deliveries(

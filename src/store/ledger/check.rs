@@ -1,12 +1,13 @@
 //! Checking a whole log: every row of it against the tree that is recomputed from its entries.
 
-use super::{StoreFault, tiles};
+use super::{StoreFault, tiles, time_stamps};
 use crate::ledger::{
     audit::{Audit, Checked},
     note::{Checkpoint, VerifierKey},
     tile::{self, Resource, Tile, WIDTH},
     tree::{Frontier, Hash},
 };
+use crate::trust::time_stamp::Roots;
 use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeMap;
 
@@ -16,16 +17,17 @@ const ROWS: i64 = 4_096;
 const STRAYS: i64 = 20;
 
 /// Recomputes a log from its first leaf in constant memory: every entry is canonical and in its place, every checkpoint has
-/// the recomputed root and a valid signature and begins where the one before it ended, every cosignature verifies, every stored tile is of these entries and
-/// none is missing before a later one, the head is the last of them, and every message has its leaf.
+/// the recomputed root and a valid signature and begins where the one before it ended, every cosignature and time-stamp verifies, every
+/// stored tile is of these entries and none is missing before a later one, the head is the last of them, and every message has its
+/// leaf.
 ///
 /// # Errors
 /// [`StoreFault::Database`]; what is wrong with the log itself stands in [`Checked::faults`].
 pub async fn check(pool: &PgPool, log: &str, keys: &[VerifierKey]) -> Result<Checked, StoreFault> {
-    check_against(pool, log, keys, None, &mut |_| ()).await
+    check_against(pool, log, keys, None, None, &mut |_| ()).await
 }
 
-/// As [`check`], and the log extends a checkpoint that somebody kept. Tells `told` how many entries are behind it.
+/// As [`check`], and the log extends a checkpoint that somebody kept, and `roots` vouch for whoever stamped it. Tells `told` how many entries are behind it.
 ///
 /// # Errors
 /// As [`check`].
@@ -34,6 +36,7 @@ pub async fn check_against(
     log: &str,
     keys: &[VerifierKey],
     kept: Option<&Checkpoint>,
+    roots: Option<&Roots>,
     told: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Checked, StoreFault> {
     // One snapshot: a log that grows meanwhile is checked as it stood.
@@ -70,6 +73,13 @@ pub async fn check_against(
             last + 1
         );
         let mut cosigned = cosigned.fetch_all(&mut *snapshot).await?.into_iter().peekable();
+        let stamped = sqlx::query!(
+            "select size, token, gen_time, authority from time_stamps where log = $1 and size > $2 and size <= $3 order by size",
+            log,
+            from,
+            last + 1
+        );
+        let mut stamped = stamped.fetch_all(&mut *snapshot).await?.into_iter().peekable();
         let mut filled = Vec::new();
         for row in rows {
             if row.idx != audit.size() as i64 {
@@ -90,9 +100,16 @@ pub async fn check_against(
                 while let Some(one) = cosigned.next_if(|one| one.size == commit.size) {
                     audit.cosignature(&commit.note, &one.witness, &one.line);
                 }
+                if let Some(one) = stamped.next_if(|one| one.size == commit.size) {
+                    let beside = (one.gen_time, one.authority.as_str());
+                    audit.time_stamp(time_stamps::wrong(&commit.note, &one.token, beside, roots));
+                }
             }
             while let Some(one) = cosigned.next_if(|one| one.size == audit.size() as i64) {
                 audit.fault(format!("{} cosigned checkpoint {}, which is not here", one.witness, one.size));
+            }
+            while let Some(one) = stamped.next_if(|one| one.size == audit.size() as i64) {
+                audit.fault(format!("{} stamped checkpoint {}, which is not here", one.authority, one.size));
             }
         }
         compare(&mut snapshot, &mut audit, log, &filled, &due).await?;
@@ -189,6 +206,14 @@ async fn strays(
     );
     if let Some(known) = known.fetch_optional(&mut *connection).await? {
         audit.fault(format!("{} cosigned {} entries and there are only {size}", known.witness, known.size));
+    }
+    let known = sqlx::query!(
+        "select size, authority from time_stamps where log = $1 and size > $2 order by size desc limit 1",
+        log,
+        size as i64
+    );
+    if let Some(known) = known.fetch_optional(&mut *connection).await? {
+        audit.fault(format!("{} stamped {} entries and there are only {size}", known.authority, known.size));
     }
     let negative =
         sqlx::query_scalar!("select idx from entries where log = $1 and idx < 0 order by idx limit $2", log, STRAYS);

@@ -1,4 +1,4 @@
-//! The ledger's rows: appending under the head's lock, tiles beside it, proofs, cosignatures, and checking a whole log.
+//! The ledger's rows: appending under the head's lock, tiles beside it, proofs, cosignatures, time-stamps, and checking a whole log.
 //!
 //! What an entry says and what a proof is stands in [`crate::ledger`].
 
@@ -8,6 +8,7 @@ mod check;
 pub mod cosign;
 mod prove;
 mod tiles;
+pub mod time_stamps;
 
 pub use adopt::{AdoptFault, Adopted, adopt};
 pub use append::{Appended, append};
@@ -49,9 +50,11 @@ pub async fn logs(pool: &PgPool) -> Result<Vec<String>, StoreFault> {
            of_tiles (log) as (select min(log) from tiles union all
              select (select min(t.log) from tiles t where t.log > o.log) from of_tiles o where o.log is not null),
            of_cosignatures (log) as (select min(log) from cosignatures union all
-             select (select min(s.log) from cosignatures s where s.log > o.log) from of_cosignatures o where o.log is not null)
+             select (select min(s.log) from cosignatures s where s.log > o.log) from of_cosignatures o where o.log is not null),
+           of_time_stamps (log) as (select min(log) from time_stamps union all
+             select (select min(s.log) from time_stamps s where s.log > o.log) from of_time_stamps o where o.log is not null)
            select log as "log!" from (select log from heads union select log from of_entries union select log from of_commits
-             union select log from of_tiles union select log from of_cosignatures) as named
+             union select log from of_tiles union select log from of_cosignatures union select log from of_time_stamps) as named
            where log is not null order by log"#
     );
     Ok(logs.fetch_all(pool).await?)

@@ -170,6 +170,7 @@ pub(crate) fn intent(party: &str, id: &str, bytes: &[u8]) -> Intent {
         spends: vec![],
         token: None,
         safety: false,
+        stamped_at_once: false,
         decision: None,
         stands_beside: None,
     }

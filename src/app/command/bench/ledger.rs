@@ -333,7 +333,7 @@ impl Log {
         let (before, start) = (peak_mib("self"), Instant::now());
         let keys = [self.signer.verifier().clone()];
         let mut told = |done| bar.set_position(done);
-        let checked = store::ledger::check_against(&self.pool, LOG, &keys, None, &mut told).await?;
+        let checked = store::ledger::check_against(&self.pool, LOG, &keys, None, None, &mut told).await?;
         let per_s = checked.size as f64 / start.elapsed().as_secs_f64();
         bar.finish_and_clear();
         checked.faults.iter().for_each(|fault| eprintln!("{fault}"));

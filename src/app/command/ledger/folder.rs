@@ -1,5 +1,6 @@
 //! A log as a folder (C2SP tlog-tiles: `checkpoint`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`): written from the database,
-//! checked without one, and read back into one that is behind.
+//! checked without one, and read back into one that is behind. Beside the tiles lie the checkpoints that were time-stamped
+//! (`time-stamp/<size>.note`) with their tokens (`time-stamp/<size>.tst`, RFC 3161, DER).
 
 use super::CommandFault;
 use crate::{
@@ -15,9 +16,11 @@ use crate::{
         self,
         ledger::{AdoptFault, Adopted},
     },
+    trust::time_stamp::{Roots, Token},
 };
 use sqlx::PgPool;
 use std::{
+    collections::BTreeSet,
     fs,
     io::{ErrorKind, Read},
     path::{Path, PathBuf},
@@ -25,6 +28,9 @@ use std::{
 
 /// No bundle is longer: 256 entries of 65,535 bytes, each after two bytes of length.
 const FILE_MAX: u64 = 256 * 65_537;
+
+/// Where stamped checkpoints lie.
+const STAMPS: &str = "time-stamp";
 
 /// Tiles with their hashes.
 type Tiles = Vec<(Tile, Vec<Hash>)>;
@@ -66,9 +72,29 @@ pub(super) async fn write(
     for (tile, hashes) in edge.partial() {
         put(folder, Resource::Hashes(tile), &hashes.concat())?;
     }
+    write_time_stamps(pool, log, folder, checkpoint.size).await?;
     let path = folder.join("checkpoint");
     fs::write(&path, note).map_err(|fault| CommandFault::File(path, fault))?;
     Ok(done)
+}
+
+async fn write_time_stamps(pool: &PgPool, log: &str, folder: &Path, size: u64) -> Result<(), CommandFault> {
+    let stamps = folder.join(STAMPS);
+    let write = |name: String, bytes: &[u8]| {
+        let path = stamps.join(name);
+        let written = fs::create_dir_all(&stamps).and_then(|()| fs::write(&path, bytes));
+        written.map_err(|fault| CommandFault::File(path, fault))
+    };
+    let mut after = 0;
+    loop {
+        let found = store::ledger::time_stamps::beyond(pool, log, after).await?;
+        let Some(last) = found.last().map(|one| one.size) else { return Ok(()) };
+        for one in found.iter().take_while(|one| one.size <= size) {
+            write(format!("{}.note", one.size), one.note.as_bytes())?;
+            write(format!("{}.tst", one.size), &one.token)?;
+        }
+        after = last;
+    }
 }
 
 /// Takes over what a folder has after the log in the database, under the folder's checkpoint.
@@ -103,14 +129,18 @@ pub(super) async fn catch_up(
 
 /// A file below `tile/`; `None` where there is none.
 fn file(folder: &Path, resource: Resource) -> Result<Option<Vec<u8>>, CommandFault> {
-    let path = path_of(folder, resource);
+    read_file(&path_of(folder, resource))
+}
+
+/// A file; `None` where there is none.
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>, CommandFault> {
     let mut bytes = Vec::new();
     // One byte more than any may have: what is longer reads as wrong, however long it is.
-    let read = fs::File::open(&path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes));
+    let read = fs::File::open(path).and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes));
     match read {
         Ok(_) => Ok(Some(bytes)),
         Err(fault) if fault.kind() == ErrorKind::NotFound => Ok(None),
-        Err(fault) => Err(CommandFault::File(path, fault)),
+        Err(fault) => Err(CommandFault::File(path.into(), fault)),
     }
 }
 
@@ -129,6 +159,7 @@ pub(super) fn check(
     folder: &Path,
     keys: &[VerifierKey],
     kept: Option<&Checkpoint>,
+    roots: Option<&Roots>,
     told: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Checked, CommandFault> {
     let path = folder.join("checkpoint");
@@ -143,7 +174,9 @@ pub(super) fn check(
         }
     };
     let kept = kept.filter(|kept| kept.origin == checkpoint.origin);
-    let mut check = Check { folder, audit: Audit::new(&checkpoint.origin, keys, kept) };
+    let mut check =
+        Check { folder, audit: Audit::new(&checkpoint.origin, keys, kept), roots, stamped: BTreeSet::new() };
+    check.find_time_stamps()?;
     for index in 0.. {
         let Some(under) = Tile::of(0, index, checkpoint.size) else { break };
         let Some(filled) = check.bundle(under)? else { return Ok(check.audit.finish()) };
@@ -156,6 +189,9 @@ pub(super) fn check(
         check.tile(tile, &hashes)?;
     }
     check.audit.checkpoint(&note);
+    for size in std::mem::take(&mut check.stamped) {
+        check.audit.fault(format!("a time-stamp is of checkpoint {size}, of more entries than there are"));
+    }
     check.strays(&folder.join("tile"), String::new(), checkpoint.size)?;
     Ok(check.audit.finish())
 }
@@ -163,6 +199,9 @@ pub(super) fn check(
 struct Check<'a> {
     folder: &'a Path,
     audit: Audit<'a>,
+    roots: Option<&'a Roots>,
+    /// Sizes of stamped checkpoints to come.
+    stamped: BTreeSet<u64>,
 }
 
 impl Check<'_> {
@@ -174,7 +213,11 @@ impl Check<'_> {
         let width = usize::from(under.width);
         let lines = bytes.as_deref().and_then(tile::unbundle).filter(|lines| lines.len() == width);
         if let Some(lines) = lines {
-            let filled = lines.iter().flat_map(|line| self.audit.entry(line)).collect();
+            let mut filled = Vec::new();
+            for line in &lines {
+                filled.extend(self.audit.entry(line));
+                self.time_stamp()?;
+            }
             for narrow in self.narrower(name, under)? {
                 let beginning = tile::bundle(lines.iter().take(narrow.width.into()).copied());
                 if file(self.folder, Resource::Entries(narrow))? != beginning {
@@ -189,7 +232,49 @@ impl Check<'_> {
         if hashes.is_none() {
             self.audit.fault(format!("nothing from entry {} on can be checked", self.audit.size()));
         }
-        Ok(hashes.map(|hashes| hashes.into_iter().flat_map(|leaf| self.audit.leaf(leaf)).collect()))
+        let Some(hashes) = hashes else { return Ok(None) };
+        let mut filled = Vec::new();
+        for leaf in hashes {
+            filled.extend(self.audit.leaf(leaf));
+            self.time_stamp()?;
+        }
+        Ok(Some(filled))
+    }
+
+    /// Which checkpoints are stamped; names what lies beside them.
+    fn find_time_stamps(&mut self) -> Result<(), CommandFault> {
+        let path = self.folder.join(STAMPS);
+        let failed = |fault| CommandFault::File(path.clone(), fault);
+        let found = match fs::read_dir(&path) {
+            Ok(found) => found,
+            Err(fault) if fault.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(fault) => return Err(failed(fault)),
+        };
+        for entry in found {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            let size = name.rsplit_once('.').filter(|(_, end)| ["note", "tst"].contains(end));
+            let size = size.and_then(|(size, _)| size.parse::<u64>().ok().filter(|read| read.to_string() == size));
+            match size.filter(|size| *size > 0) {
+                Some(size) => drop(self.stamped.insert(size)),
+                None => self.audit.fault(format!("{STAMPS}/{name} is no time-stamp's name")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the time-stamp of the checkpoint of the entries so far, if there is one.
+    fn time_stamp(&mut self) -> Result<(), CommandFault> {
+        let size = self.audit.size();
+        if !self.stamped.remove(&size) {
+            return Ok(());
+        }
+        let read = |end: &str| read_file(&self.folder.join(STAMPS).join(format!("{size}.{end}")));
+        let (note, token) = (read("note")?, read("tst")?);
+        let note = note.unwrap_or_default();
+        self.audit.checkpoint(&String::from_utf8_lossy(&note));
+        let token = Token::of(&note, &token.unwrap_or_default(), self.roots);
+        self.audit.time_stamp(token.err().map(|fault| fault.to_string()));
+        Ok(())
     }
 
     /// Compares a tile's file, and those from when the tile was narrower, with what follows from the entries.
