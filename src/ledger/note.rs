@@ -222,6 +222,9 @@ pub fn open<'n, 'k>(note: &'n str, keys: &'k [VerifierKey]) -> Result<Opened<'n,
             line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(NoteFault::NotANote)?;
         let bytes = BASE64_STANDARD.decode(signature).map_err(|_| NoteFault::NotANote)?;
         let (id, signature) = bytes.split_first_chunk::<4>().ok_or(NoteFault::NotANote)?;
+        if !is_name(name) || signature.is_empty() {
+            return Err(NoteFault::NotANote);
+        }
         let Some(key) = keys.iter().find(|key| key.name == name && key.id() == *id) else { continue };
         opened.by.push((key, key.verify(text, signature).ok_or(NoteFault::BadSignature)?));
         opened.lines.push(line);

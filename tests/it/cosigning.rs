@@ -25,21 +25,21 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command, sync::Arc};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 /// A gateway that does not run yet, the port where its partner will be, and what ends the partner.
-struct Stage {
-    gateway: TestGateway,
+pub(crate) struct Stage {
+    pub(crate) gateway: TestGateway,
     port: u16,
     stop: watch::Sender<bool>,
 }
 
 impl Stage {
-    async fn prepare() -> Self {
+    pub(crate) async fn prepare() -> Self {
         let mut gateway = TestGateway::prepare(Databases::fresh().await).await;
         let [port] = free_ports();
         gateway.config.endpoints.insert("my".to_owned(), format!("https://localhost:{port}"));
         Self { gateway, port, stop: watch::Sender::new(false) }
     }
 
-    async fn partner(&self) -> Arc<Mock> {
+    pub(crate) async fn partner(&self) -> Arc<Mock> {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
         Mock::start("my", &self.gateway.stand.pki, listener, self.stop.subscribe()).unwrap()
     }
@@ -49,7 +49,7 @@ fn witness(mock: &Mock) -> &MockWitness {
     mock.witness.as_ref().unwrap()
 }
 
-fn keys(gateway: &TestGateway) -> Vec<VerifierKey> {
+pub(crate) fn keys(gateway: &TestGateway) -> Vec<VerifierKey> {
     let text = fs::read_to_string(&gateway.stand.log_keys).unwrap();
     text.lines().map(|line| VerifierKey::parse(line).unwrap()).collect()
 }
@@ -62,7 +62,7 @@ async fn state(gateway: &TestGateway) -> cosign::State {
 
 /// Sends a message until it is stored: all are about one person, and a gateway that was disturbed too often says 503. Gives it with its
 /// receipt.
-async fn stored(system: &System) -> (Value, Receipt) {
+pub(crate) async fn stored(system: &System) -> (Value, Receipt) {
     let message = event("movement.arrived.v1", "P-IMM", |_| ());
     let reply = system.send_until_stored(&message).await.unwrap();
     assert!(reply.status.is_success(), "{} {}", reply.status, reply.body);
@@ -70,7 +70,7 @@ async fn stored(system: &System) -> (Value, Receipt) {
 }
 
 /// Until everything that is recorded is cosigned; gives the size.
-async fn cosigned(gateway: &TestGateway) -> u64 {
+pub(crate) async fn cosigned(gateway: &TestGateway) -> u64 {
     let mut size = 0;
     until(async || {
         let state = state(gateway).await;
