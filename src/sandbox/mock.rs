@@ -14,7 +14,10 @@ use crate::{
     app::system::SystemClock,
     client,
     domain::clock::Clock,
-    ledger::note::{Cosigner, NoteSigner, Role},
+    ledger::{
+        cosignature::Cosigner,
+        note::{self, NoteSigner},
+    },
     partner::{
         body::{self, Format},
         profile::{Profile, Refusal},
@@ -130,15 +133,19 @@ impl Mock {
             Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|fault| text(&fault))
         };
         let witness = match (&profile.witness, pki.witnesses.get(code)) {
-            (Some(witness), Some((key, public))) => {
-                let cosigner = Cosigner::new(&note_name(public, Role::Witness)?, seed(key)?);
+            (Some(witness), Some(files)) => {
+                let mut cosigner = Cosigner::new(&note_name(&files.public, note::WITNESS)?, seed(&files.seed)?);
+                if let Some((seed, _)) = &files.ml_dsa {
+                    let seed = crate::app::config::hex_key(seed)?;
+                    cosigner = cosigner.with_ml_dsa(&seed).ok_or("the seed makes no ML-DSA-44 key")?;
+                }
                 Some(MockWitness::new(&witness.prefix, code, pki.log_keys.clone(), cosigner))
             }
             _ => None,
         };
         let log = match pki.logs.get(code) {
             Some((key, public)) => {
-                let signer = NoteSigner::new(&note_name(public, Role::Log)?, seed(key)?);
+                let signer = NoteSigner::new(&note_name(public, note::LOG)?, seed(key)?);
                 Some(MockLog::new(signer, pki.log_keys.clone()))
             }
             None => None,
@@ -337,8 +344,8 @@ impl Mock {
 }
 
 /// The name of a verifier key in a file.
-fn note_name(file: &Path, role: Role) -> Result<String, String> {
-    let key = crate::partner::note_key(Path::new(""), &file.to_string_lossy(), role);
+fn note_name(file: &Path, signature_type: u8) -> Result<String, String> {
+    let key = crate::partner::note_key(Path::new(""), &file.to_string_lossy(), signature_type);
     key.map(|key| key.name).map_err(|fault| fault.to_string())
 }
 

@@ -1,6 +1,8 @@
 //! Our logs cosigned by a partner's witness: what is cosigned, what each answer of a witness does, an old backup that is restored, two
 //! gateways where there should be one. The witness is a mock partner's, over mutual TLS.
 
+mod both_types;
+
 use crate::support::{
     Databases,
     desk::Desk,
@@ -12,7 +14,8 @@ use http::{Method, StatusCode};
 use onechannel::{
     exchange::cosigning::{self, Standing, Witness},
     ledger::{
-        note::{Checkpoint, Role, VerifierKey},
+        cosignature::Cosigner,
+        note::{self, Checkpoint, Role, VerifierKey},
         receipt::Receipt,
         tile::{Resource, Tile},
         tree::{leaf_hash, root_from_inclusion},
@@ -122,6 +125,12 @@ async fn what_is_recorded_is_cosigned_and_its_receipts_say_so() {
     assert_eq!(names, ["witness.my.example/w1"]);
     assert!(first.verify(&keys, None).unwrap().witnesses.is_empty(), "nobody had seen the first one yet");
     assert!(witness(&mock).cosigned().contains(&verified.checkpoint));
+    // Either of the witness's keys proves it by itself.
+    for signature_type in [note::WITNESS, note::ML_DSA_WITNESS] {
+        let of = |key: &&VerifierKey| key.role == Role::Log || key.signature_type() == signature_type;
+        let some: Vec<VerifierKey> = keys.iter().filter(of).cloned().collect();
+        assert_eq!(receipt.verify(&some, None).unwrap().witnesses, verified.witnesses, "{signature_type}");
+    }
     // An independent implementation follows the proof to the root that the witness signed.
     let proof: Vec<u8> = receipt.proof.iter().flat_map(|one| base64(one)).collect();
     let root = RootHash::<sha2::Sha256>::new(verified.checkpoint.root.into(), verified.checkpoint.size);
@@ -133,7 +142,7 @@ async fn what_is_recorded_is_cosigned_and_its_receipts_say_so() {
     assert_eq!(again, first);
     // The partner reads the checkpoint with its own signature on it, and the figures say how far it is.
     let note = my.http.get(format!("{}/v1/ledger/checkpoint", my.base)).send().await.unwrap().text().await.unwrap();
-    assert_eq!(note.lines().filter(|line| line.starts_with('\u{2014}')).count(), 2, "{note}");
+    assert_eq!(note.lines().filter(|line| line.starts_with('\u{2014}')).count(), 3, "{note}");
     let (_, figures) = ops(gateway, "/metrics").await;
     for line in ["log_size{corridor=\"my\"} 3", "log_cosigned_size{corridor=\"my\"} 3", "log_halted{corridor=\"my\"} 0"]
     {
@@ -196,7 +205,7 @@ async fn each_answer_of_a_witness_has_its_consequence() {
     let running = gateway.running.as_ref().unwrap().gateway.clone();
     let asked = asked(gateway, &mock);
     let text = "text/plain";
-    let other = onechannel::ledger::note::Cosigner::new(
+    let other = Cosigner::new(
         "witness.my.example/w1",
         aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap(),
     );
@@ -491,7 +500,8 @@ async fn a_promise_without_a_witness_and_a_witness_without_an_address_are_named(
     let gateway = TestGateway::prepare(Databases::fresh().await).await;
     let folder = gateway.folder.join("partners/my");
     let text = fs::read_to_string(folder.join("party.toml")).unwrap();
-    let section = "[witness]\nprefix = \"/witness\"\nfile = \"trust/my-witness.vkey\"\n";
+    let section = "[witness]\nprefix = \"/witness\"\nfile = \"trust/my-witness.vkey\"\n\
+                   ml_dsa_key = \"trust/my-witness-ml-dsa.vkey\"\n";
     assert!(text.contains(section));
     let named = |changed: String| {
         fs::write(folder.join("party.toml"), changed).unwrap();
@@ -504,6 +514,16 @@ async fn a_promise_without_a_witness_and_a_witness_without_an_address_are_named(
         let wrong = text.replace("prefix = \"/witness\"", &format!("prefix = \"{prefix}\""));
         assert!(named(wrong).contains("witness.prefix"), "{prefix}");
     }
+    // Its two keys are of one witness, each of its own type.
+    let [ed25519, ml_dsa] = ["my-witness", "my-witness-ml-dsa"].map(|name| folder.join(format!("trust/{name}.vkey")));
+    let true_key = fs::read_to_string(&ml_dsa).unwrap();
+    fs::copy(&ed25519, &ml_dsa).unwrap();
+    assert!(named(text.clone()).contains("not one of a witness by ML-DSA-44"));
+    let other = Cosigner::new("other.example/w1", aws_lc_rs::signature::Ed25519KeyPair::generate().unwrap());
+    let other = other.with_ml_dsa(&[1; 32]).unwrap();
+    fs::write(&ml_dsa, other.verifiers().nth(1).unwrap().to_string()).unwrap();
+    assert!(named(text.clone()).contains("two names, witness.my.example/w1 and other.example/w1"));
+    fs::write(&ml_dsa, true_key).unwrap();
     let log_key = fs::read_to_string(folder.join("trust/my-log.vkey")).unwrap();
     fs::write(folder.join("trust/my-witness.vkey"), log_key).unwrap();
     assert!(named(text).contains("not one of a witness"));

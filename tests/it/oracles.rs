@@ -1,8 +1,8 @@
 //! Other implementations of the same specifications read what we serve, and we read what they write: `signed_note` (C2SP signed-note)
 //! and `tlog_tiles` (C2SP tlog-tiles, tlog-checkpoint). They share no code with ours: SHA-256 is `sha2`'s, Ed25519 `ed25519-dalek`'s.
-//! `ct_merkle` does the same for trees and proofs beside them (`ledger::tree`, `ledger::tile`).
+//! `ct_merkle` does the same for trees and proofs beside them (`ledger::tree`, `ledger::tile`), `ml-dsa` for ML-DSA-44.
 //!
-//! `signed_note` 0.2 knows a log's signatures (0x01) only; a witness's (0x04) are a `Verifier` of this file on top of it. `tlog_tiles`
+//! `signed_note` 0.2 knows a log's signatures (0x01) only; a witness's (0x04, 0x06) are `Verifier`s of this file on top of it. `tlog_tiles`
 //! 0.2 names tiles as Go's sumdb does, `tile/8/data/000` for `tile/entries/000`, and panics on a level above 63 and on a width of 0,
 //! which are not asked here. Its reader of tiles does not compare each of them with its parent (of those that lead to the root twice it
 //! leaves the next ones out), so what counts is the proof, checked to the root.
@@ -14,9 +14,11 @@ use crate::{
 };
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use ml_dsa::MlDsa44;
 use onechannel::{
     ledger::{
-        note::{self, Checkpoint, NoteSigner, Role, VerifierKey},
+        cosignature::Cosigner,
+        note::{self, Checkpoint, NoteSigner, VerifierKey},
         tile::{Edge, Resource, Tile},
         tree::leaf_hash,
     },
@@ -65,15 +67,59 @@ impl Verifier for CosignatureV1 {
     }
 }
 
+/// ML-DSA-44 cosignatures (C2SP tlog-cosignature) for `signed_note`, by RustCrypto's `ml-dsa`.
+struct SubtreeV1 {
+    name: String,
+    id: u32,
+    key: ml_dsa::VerifyingKey<MlDsa44>,
+}
+
+impl SubtreeV1 {
+    fn new(vkey: &str) -> Self {
+        let [name, id, key] = vkey.splitn(3, '+').collect::<Vec<_>>().try_into().unwrap();
+        let key = BASE64_STANDARD.decode(key).unwrap();
+        assert_eq!((format!("{:08x}", signed_note::key_id(name, &key)).as_str(), key[0]), (id, 6));
+        let encoded = ml_dsa::EncodedVerifyingKey::<MlDsa44>::try_from(&key[1..]).unwrap();
+        let id = signed_note::key_id(name, &key);
+        Self { name: name.to_owned(), id, key: ml_dsa::VerifyingKey::decode(&encoded) }
+    }
+}
+
+/// `cosigned_message` of tlog-cosignature, of a whole tree.
+fn cosigned_message(cosigner: &str, time: [u8; 8], checkpoint: &tlog_tiles::Checkpoint) -> Vec<u8> {
+    let name = |name: &str| [&[name.len() as u8], name.as_bytes()].concat();
+    let (cosigner, origin) = (name(cosigner), name(checkpoint.origin()));
+    let size = checkpoint.size().to_be_bytes();
+    [b"subtree/v1\n\0", &cosigner[..], &time, &origin, &[0; 8], &size, &checkpoint.hash().0].concat()
+}
+
+impl Verifier for SubtreeV1 {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn key_id(&self) -> u32 {
+        self.id
+    }
+
+    fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
+        let Some((time, signature)) = signature.split_first_chunk() else { return false };
+        let Ok(checkpoint) = tlog_tiles::Checkpoint::from_bytes(text) else { return false };
+        let signature = ml_dsa::EncodedSignature::<MlDsa44>::try_from(signature).ok();
+        let Some(signature) = signature.and_then(|bytes| ml_dsa::Signature::decode(&bytes)) else { return false };
+        self.key.verify_with_context(&cosigned_message(&self.name, *time, &checkpoint), &[], &signature)
+    }
+}
+
 async fn read(system: &System, path: &str) -> Vec<u8> {
     let answer = system.http.get(format!("{}/v1/ledger/{path}", system.base)).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{path}");
     answer.bytes().await.unwrap().to_vec()
 }
 
-fn of_role(gateway: &TestGateway, role: Role, name: &str) -> String {
-    let found = keys(gateway).into_iter().find(|key| key.role == role && key.name.ends_with(name));
-    found.unwrap().to_string()
+fn vkey(gateway: &TestGateway, signature_type: u8, name: &str) -> String {
+    let is_it = |key: &VerifierKey| key.signature_type() == signature_type && key.name.ends_with(name);
+    keys(gateway).into_iter().find(is_it).unwrap().to_string()
 }
 
 /// The served checkpoint, if both `signed_note` and `tlog_tiles` take it under these keys; and how many of them signed it.
@@ -95,12 +141,17 @@ async fn a_served_checkpoint_opens_in_another_implementation_by_its_log_and_by_t
     }
     assert_eq!(cosigned(gateway).await, 3);
     let bytes = read(&my, "checkpoint").await;
-    let (log, witness) = (of_role(gateway, Role::Log, "/my"), of_role(gateway, Role::Witness, "witness.my.example/w1"));
-    let known = || -> [Box<dyn Verifier>; 2] {
-        [Box::new(StandardVerifier::new(&log).unwrap()), Box::new(CosignatureV1::new(&witness))]
+    let log = vkey(gateway, note::LOG, "/my");
+    let by = |signature_type| vkey(gateway, signature_type, "witness.my.example/w1");
+    let known = || -> [Box<dyn Verifier>; 3] {
+        [
+            Box::new(StandardVerifier::new(&log).unwrap()),
+            Box::new(CosignatureV1::new(&by(note::WITNESS))),
+            Box::new(SubtreeV1::new(&by(note::ML_DSA_WITNESS))),
+        ]
     };
     let (checkpoint, signers) = opened(&bytes, known().into()).unwrap();
-    assert_eq!((checkpoint.size(), signers), (3, 2));
+    assert_eq!((checkpoint.size(), signers), (3, 3));
     assert_eq!(checkpoint.origin(), log.split('+').next().unwrap());
     for one in known() {
         assert_eq!(opened(&bytes, vec![one]).map(|(_, signers)| signers), Some(1), "each by itself");
@@ -236,6 +287,31 @@ fn theirs(name: &str, seed: &[u8; 32]) -> StandardSigner {
     let id = signed_note::key_id(name, &[&[1], pair(seed).public_key().as_ref()].concat());
     let key = BASE64_STANDARD.encode([&[1], &seed[..]].concat());
     StandardSigner::new(&format!("PRIVATE+KEY+{name}+{id:08x}+{key}")).unwrap()
+}
+
+/// A witness of theirs, from the seed of ours: the same key, and a signature that opens here.
+#[test]
+fn a_cosignature_that_another_implementation_makes_opens_here() {
+    let name = "witness.example/w1";
+    let seed = [9; 32];
+    let theirs = ml_dsa::ExpandedSigningKey::<MlDsa44>::from_seed(&seed.into());
+    let key = [&[6], &theirs.verifying_key().encode()[..]].concat();
+    let id = signed_note::key_id(name, &key);
+    let vkey = format!("{name}+{id:08x}+{}", BASE64_STANDARD.encode(&key));
+    let ours = Cosigner::new(name, pair(&seed)).with_ml_dsa(&seed).unwrap();
+    assert_eq!(ours.verifiers().nth(1).unwrap().to_string(), vkey);
+    let text = "log.example/a\n7\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
+    let checkpoint = tlog_tiles::Checkpoint::from_bytes(text.as_bytes()).unwrap();
+    let time = 1_679_315_147u64;
+    let signature = theirs.sign_deterministic(&cosigned_message(name, time.to_be_bytes(), &checkpoint), &[]).unwrap();
+    let line = [&id.to_be_bytes()[..], &time.to_be_bytes(), &signature.encode()].concat();
+    let note = format!("{text}\n\u{2014} {name} {}\n", BASE64_STANDARD.encode(line));
+    let keys = [VerifierKey::parse(&vkey).unwrap()];
+    assert_eq!(note::open(&note, &keys).unwrap().by, [(&keys[0], Some(time))]);
+    assert!(note::open(&note.replace("\n7\n", "\n8\n"), &keys).is_err());
+    let known: Vec<Box<dyn Verifier>> = vec![Box::new(SubtreeV1::new(&vkey))];
+    let own = format!("{text}\n{}", ours.cosign(&Checkpoint::parse(text).unwrap(), time));
+    assert_eq!(opened(own.as_bytes(), known).map(|(_, signers)| signers), Some(1));
 }
 
 fn their_verdict(note: &str, key: &VerifierKey) -> Option<String> {
