@@ -3,9 +3,11 @@
 //! What a party's answer means (taken, refused, come again) is decided here, once, by its profile; what follows from it is
 //! not.
 
+mod copy;
 mod oauth;
 mod witness;
 
+pub use copy::FILE_MAX;
 pub use witness::Submitted;
 
 use crate::{

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod faults;
 pub(super) mod listener;
 pub mod log;
+pub mod mirror;
 pub mod push;
 pub mod witness;
 
@@ -43,6 +44,7 @@ use axum::{
 use faults::{Fault, Faults, Switches};
 use listener::Tls;
 use log::MockLog;
+use mirror::MockMirror;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use std::{
@@ -83,6 +85,8 @@ pub struct Mock {
     pub witness: Option<MockWitness>,
     /// Its own log, where its profile names one.
     pub log: Option<MockLog>,
+    /// Its copy of the corridor's log.
+    pub mirror: MockMirror,
     told: Mutex<Vec<(String, Value)>>,
     published: Mutex<Vec<Value>>,
     /// The token given last, and how many calls it is still good for.
@@ -162,6 +166,7 @@ impl Mock {
             switches: Switches::default(),
             witness,
             log,
+            mirror: MockMirror::new(pki.log_keys.clone()),
             told: Mutex::default(),
             published: Mutex::default(),
             token: Mutex::default(),
@@ -366,6 +371,9 @@ async fn answer(State(mock): State<Arc<Mock>>, request: Request) -> Response {
     if let Some(witness) = mock.witness.as_ref().filter(|witness| witness.is_at(parts.uri.path())) {
         let (status, kind, text) = witness.add_checkpoint(&body);
         return (status, [(header::CONTENT_TYPE, kind)], text).into_response();
+    }
+    if let Some((status, bytes)) = mock.mirror.at(parts.uri.path()) {
+        return (status, bytes).into_response();
     }
     let oauth = mock.profile.outbound.as_ref().and_then(|outbound| outbound.oauth.as_ref());
     // Faults are of what a record meets; a token is another system's to give.

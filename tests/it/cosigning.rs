@@ -2,6 +2,7 @@
 //! gateways where there should be one. The witness is a mock partner's, over mutual TLS.
 
 mod both_types;
+mod copies;
 
 use crate::support::{
     Databases,
