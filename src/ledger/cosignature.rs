@@ -137,7 +137,7 @@ mod tests {
         let both: Vec<VerifierKey> = witness.verifiers().cloned().collect();
         assert_eq!(both.iter().map(VerifierKey::signature_type).collect::<Vec<_>>(), [4, 6]);
         for keys in [&both[..], &both[..1], &both[1..]] {
-            let keys = [&[own.clone()], keys].concat();
+            let keys = [std::slice::from_ref(&own), keys].concat();
             let signed = Signed::open(&note, &keys).unwrap();
             assert_eq!(signed.witnesses, [(NAME.to_owned(), AT)]);
             assert_eq!(signed.note.lines().filter(|line| line.starts_with('\u{2014}')).count(), keys.len());

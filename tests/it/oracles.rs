@@ -314,6 +314,22 @@ fn a_cosignature_that_another_implementation_makes_opens_here() {
     assert_eq!(opened(own.as_bytes(), known).map(|(_, signers)| signers), Some(1));
 }
 
+/// A fixed vector: what OpenSSL 4.0 signed by ML-DSA-44 with the seed 0, 1, … 31 (files of the fuzz targets' corpus).
+#[test]
+fn what_openssl_signed_by_ml_dsa_opens_here_and_its_key_is_ours() {
+    let read = |name: &str| std::fs::read_to_string(format!("tests/fuzz/corpus/{name}")).unwrap();
+    let (note, vkey) = (read("note/cosigned_twice"), read("verifier_key/witness_ml_dsa"));
+    let seed = std::array::from_fn(|n| n as u8);
+    let ours = Cosigner::new("witness.example/w1", pair(&[1; 32])).with_ml_dsa(&seed).unwrap();
+    assert_eq!(ours.verifiers().nth(1).unwrap().to_string(), vkey);
+    let keys = ["log", "witness"].map(|name| VerifierKey::parse(&read(&format!("verifier_key/{name}"))).unwrap());
+    let keys = [&keys[..], &[VerifierKey::parse(&vkey).unwrap()]].concat();
+    let opened = note::open(&note, &keys).unwrap();
+    let types: Vec<u8> = opened.by.iter().map(|(key, _)| key.signature_type()).collect();
+    assert_eq!((types, opened.by[2].1), (vec![1, 4, 6], Some(1_764_000_000)));
+    assert!(note::open(&note.replace("\n8\n", "\n9\n"), &keys[2..]).is_err());
+}
+
 fn their_verdict(note: &str, key: &VerifierKey) -> Option<String> {
     let note = Note::from_bytes(note.as_bytes()).ok()?;
     let known: Box<dyn Verifier> = Box::new(StandardVerifier::new(&key.to_string()).unwrap());
