@@ -495,37 +495,3 @@ async fn a_partners_own_log_is_cosigned_by_us_and_ours_by_the_partner() {
     assert!(leaves >= 6, "three messages and three checkpoints of the partner: {leaves}");
     stage.gateway.stop_and_verify().await;
 }
-
-#[tokio::test]
-async fn a_promise_without_a_witness_and_a_witness_without_an_address_are_named() {
-    let gateway = TestGateway::prepare(Databases::fresh().await).await;
-    let folder = gateway.folder.join("partners/my");
-    let text = fs::read_to_string(folder.join("party.toml")).unwrap();
-    let section = "[witness]\nprefix = \"/witness\"\nfile = \"trust/my-witness.vkey\"\n\
-                   ml_dsa_key = \"trust/my-witness-ml-dsa.vkey\"\n";
-    assert!(text.contains(section));
-    let named = |changed: String| {
-        fs::write(folder.join("party.toml"), changed).unwrap();
-        let faults: Vec<String> = onechannel::partner::faults(&folder).iter().map(ToString::to_string).collect();
-        faults.join("\n")
-    };
-    assert_eq!(named(text.clone()), "");
-    assert!(named(text.replace(section, "")).contains("promises a [witness]"));
-    for prefix in ["witness", "/witness/", "/wit ness", "/w?x", "https://w.example"] {
-        let wrong = text.replace("prefix = \"/witness\"", &format!("prefix = \"{prefix}\""));
-        assert!(named(wrong).contains("witness.prefix"), "{prefix}");
-    }
-    // Its two keys are of one witness, each of its own type.
-    let [ed25519, ml_dsa] = ["my-witness", "my-witness-ml-dsa"].map(|name| folder.join(format!("trust/{name}.vkey")));
-    let true_key = fs::read_to_string(&ml_dsa).unwrap();
-    fs::copy(&ed25519, &ml_dsa).unwrap();
-    assert!(named(text.clone()).contains("not one of a witness by ML-DSA-44"));
-    let other = Cosigner::new("other.example/w1", aws_lc_rs::signature::Ed25519KeyPair::generate().unwrap());
-    let other = other.with_ml_dsa(&[1; 32]).unwrap();
-    fs::write(&ml_dsa, other.verifiers().nth(1).unwrap().to_string()).unwrap();
-    assert!(named(text.clone()).contains("two names, witness.my.example/w1 and other.example/w1"));
-    fs::write(&ml_dsa, true_key).unwrap();
-    let log_key = fs::read_to_string(folder.join("trust/my-log.vkey")).unwrap();
-    fs::write(folder.join("trust/my-witness.vkey"), log_key).unwrap();
-    assert!(named(text).contains("not one of a witness"));
-}

@@ -1,6 +1,8 @@
-//! A partner's witness that signs by Ed25519 and by ML-DSA-44: both signatures must come, and both are kept.
+//! A partner's witness that signs by Ed25519 and by ML-DSA-44: both signatures must come, and both are kept. What is wrong with
+//! a folder's words about its witness.
 
 use super::{Stage, keys, state, stop, stored, witness};
+use crate::support::{Databases, gateway::TestGateway};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use http::StatusCode;
 use onechannel::{
@@ -12,6 +14,7 @@ use onechannel::{
     },
     store::ledger::{self, cosign},
 };
+use std::fs;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_witness_with_two_keys_signs_by_both_or_not_at_all() {
@@ -92,9 +95,9 @@ async fn a_witness_with_two_keys_signs_by_both_or_not_at_all() {
 async fn without_a_key_by_ml_dsa_everything_goes_on_by_ed25519() {
     let mut stage = Stage::prepare().await;
     let profile = stage.gateway.folder.join("partners/my/party.toml");
-    let text = std::fs::read_to_string(&profile).unwrap();
-    std::fs::write(&profile, text.replace("ml_dsa_key = \"trust/my-witness-ml-dsa.vkey\"\n", "")).unwrap();
-    std::fs::remove_file(stage.gateway.config.keys.ml_dsa_seed()).unwrap();
+    let text = fs::read_to_string(&profile).unwrap();
+    fs::write(&profile, text.replace("ml_dsa_key = \"trust/my-witness-ml-dsa.vkey\"\n", "")).unwrap();
+    fs::remove_file(stage.gateway.config.keys.ml_dsa_seed()).unwrap();
     let mock = stage.partner().await;
     stage.gateway.serve().await;
     let my = stage.gateway.system("my-gateway");
@@ -112,7 +115,41 @@ async fn without_a_key_by_ml_dsa_everything_goes_on_by_ed25519() {
     assert_eq!(note.matches('\u{2014}').count(), 2, "{note}");
     stop(&mut stage.gateway).await;
     // A seed that is none is named before anything starts.
-    std::fs::write(stage.gateway.config.keys.ml_dsa_seed(), "no seed").unwrap();
+    fs::write(stage.gateway.config.keys.ml_dsa_seed(), "no seed").unwrap();
     let fault = onechannel::app::gateway::start(&stage.gateway.config).await.err().unwrap().to_string();
     assert!(fault.contains("witness-ml-dsa.seed: not 64 hex digits"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_promise_without_a_witness_and_a_witness_without_an_address_are_named() {
+    let gateway = TestGateway::prepare(Databases::fresh().await).await;
+    let folder = gateway.folder.join("partners/my");
+    let text = fs::read_to_string(folder.join("party.toml")).unwrap();
+    let section = "[witness]\nprefix = \"/witness\"\nfile = \"trust/my-witness.vkey\"\n\
+                   ml_dsa_key = \"trust/my-witness-ml-dsa.vkey\"\n";
+    assert!(text.contains(section));
+    let named = |changed: String| {
+        fs::write(folder.join("party.toml"), changed).unwrap();
+        let faults: Vec<String> = onechannel::partner::faults(&folder).iter().map(ToString::to_string).collect();
+        faults.join("\n")
+    };
+    assert_eq!(named(text.clone()), "");
+    assert!(named(text.replace(section, "")).contains("promises a [witness]"));
+    for prefix in ["witness", "/witness/", "/wit ness", "/w?x", "https://w.example"] {
+        let wrong = text.replace("prefix = \"/witness\"", &format!("prefix = \"{prefix}\""));
+        assert!(named(wrong).contains("witness.prefix"), "{prefix}");
+    }
+    // Its two keys are of one witness, each of its own type.
+    let [ed25519, ml_dsa] = ["my-witness", "my-witness-ml-dsa"].map(|name| folder.join(format!("trust/{name}.vkey")));
+    let true_key = fs::read_to_string(&ml_dsa).unwrap();
+    fs::copy(&ed25519, &ml_dsa).unwrap();
+    assert!(named(text.clone()).contains("not one of a witness by ML-DSA-44"));
+    let other = Cosigner::new("other.example/w1", Ed25519KeyPair::generate().unwrap());
+    let other = other.with_ml_dsa(&[1; 32]).unwrap();
+    fs::write(&ml_dsa, other.verifiers().nth(1).unwrap().to_string()).unwrap();
+    assert!(named(text.clone()).contains("two names, witness.my.example/w1 and other.example/w1"));
+    fs::write(&ml_dsa, true_key).unwrap();
+    let log_key = fs::read_to_string(folder.join("trust/my-log.vkey")).unwrap();
+    fs::write(folder.join("trust/my-witness.vkey"), log_key).unwrap();
+    assert!(named(text).contains("not one of a witness"));
 }
