@@ -130,7 +130,15 @@ pub struct Keys {
     /// Key of blind tokens: 64 hex digits.
     pub tokens: PathBuf,
     /// A folder with one Ed25519 seed for each log, `<corridor>.seed`, and `witness.seed` for cosignatures: 64 hex digits.
+    /// Beside them may lie `witness-ml-dsa.seed`, 64 hex digits too: then the gateway cosigns by ML-DSA-44 as well.
     pub logs: PathBuf,
+}
+
+impl Keys {
+    /// Where the seed of our ML-DSA-44 key lies, if there is one.
+    pub fn ml_dsa_seed(&self) -> PathBuf {
+        self.logs.join("witness-ml-dsa.seed")
+    }
 }
 
 /// Erasing people.

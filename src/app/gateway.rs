@@ -18,7 +18,10 @@ use crate::{
         time_stamps::Stamping,
     },
     http::{self, Limits, Port, ministry::Ministry},
-    ledger::note::{Cosigner, NoteSigner, VerifierKey},
+    ledger::{
+        cosignature::Cosigner,
+        note::{NoteSigner, VerifierKey},
+    },
     partner::{Parties, Party, formats::Formats},
     schema::Schemas,
     store::{
@@ -92,7 +95,7 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         return Err(StartFaults(wrong));
     }
     let origin = format!("{}/{environment}", config.log_name);
-    let witness = Cosigner::new(&format!("{origin}/witness"), ledger_key(config, "witness")?);
+    let witness = cosigner(config, &origin)?;
     let logs = parties.partners.keys().map(String::as_str).chain([DOMESTIC]);
     let signers = logs.map(|log| Ok((log.to_owned(), log_signer(config, &origin, log)?)));
     let key = |path: &Path| hex_key(path).map_err(StartFaults::of);
@@ -264,12 +267,20 @@ async fn ask_witnesses(
 /// A partner's witness, reached through its client.
 pub fn witness(party: &Party, client: &Arc<PartyClient>) -> Option<cosigning::Witness> {
     let prefix = party.profile.witness.as_ref()?.prefix.clone();
-    Some(cosigning::Witness {
-        corridor: party.code().to_owned(),
-        prefix,
-        key: party.witness.clone()?,
-        client: client.clone(),
-    })
+    let (corridor, keys) = (party.code().to_owned(), party.witness.clone());
+    Some(cosigning::Witness { corridor, prefix, keys, client: client.clone() })
+}
+
+/// We as a witness of partners' logs: by Ed25519, and by ML-DSA-44 too where there is a key for it.
+fn cosigner(config: &Config, origin: &str) -> Result<Cosigner, StartFaults> {
+    let cosigner = Cosigner::new(&format!("{origin}/witness"), ledger_key(config, "witness")?);
+    let seed = config.keys.ml_dsa_seed();
+    if !seed.exists() {
+        return Ok(cosigner);
+    }
+    let key = hex_key(&seed).map_err(StartFaults::of)?;
+    let none = || StartFaults::of(format!("{}: it makes no ML-DSA-44 key", seed.display()));
+    cosigner.with_ml_dsa(&key).ok_or_else(none)
 }
 
 fn log_signer(config: &Config, origin: &str, log: &str) -> Result<NoteSigner, StartFaults> {
@@ -332,7 +343,7 @@ fn public_keys(
         key: key.to_string(),
     };
     all.extend(signers.values().map(|signer| note_key("log", &parties.home, signer.verifier())));
-    all.push(note_key("witness", &parties.home, witness.verifier()));
+    all.extend(witness.verifiers().map(|key| note_key("witness", &parties.home, key)));
     for party in parties.partners.values() {
         all.extend(party.logs.iter().map(|key| note_key("log", party, key)));
         all.extend(party.witness.iter().map(|key| note_key("witness", party, key)));

@@ -42,6 +42,8 @@ pub(super) fn parties(config: &Config, parties: &Parties) -> Vec<String> {
     let logs = parties.partners.keys().map(String::as_str).chain([DOMESTIC, "witness"]);
     let mut faults: Vec<String> =
         logs.filter_map(|log| hex_key(&config.keys.logs.join(format!("{log}.seed"))).err()).collect();
+    let ml_dsa = config.keys.ml_dsa_seed();
+    faults.extend(hex_key(&ml_dsa).err().filter(|_| ml_dsa.exists()));
     for (party, address) in &config.endpoints {
         if !parties.partners.contains_key(party) {
             faults

@@ -4,10 +4,12 @@
 //! What a party's answer means (taken, refused, come again) is decided here, once, by its profile; what follows from it is
 //! not.
 
+mod copy;
 mod oauth;
 mod time_stamp;
 mod witness;
 
+pub use copy::FILE_MAX;
 pub use time_stamp::TimeStampClient;
 pub use witness::Submitted;
 

@@ -17,7 +17,7 @@ use crate::{
         StoreFault,
         ledger::{
             self,
-            cosign::{self, Halt, State},
+            cosign::{self, Halt, Line, State},
         },
     },
 };
@@ -40,8 +40,8 @@ pub struct Witness {
     pub corridor: String,
     /// Its submission prefix below the partner's address.
     pub prefix: String,
-    /// Its key.
-    pub key: VerifierKey,
+    /// Its keys, each of which must have signed.
+    pub keys: Vec<VerifierKey>,
     /// The client of the partner.
     pub client: Arc<PartyClient>,
 }
@@ -160,8 +160,8 @@ pub async fn submit(gateway: &Gateway, witness: &Witness) -> Result<(), StoreFau
     let pool = &gateway.journal.channel;
     let log = gateway.journal.log(corridor);
     let fault = match attempt(gateway, witness, &log).await? {
-        Attempt::Cosigned { size, line } => {
-            if cosign::keep(pool, &log, size, &witness.key.name, &line, gateway.now()).await? {
+        Attempt::Cosigned { size, lines } => {
+            if cosign::keep(pool, &log, size, &lines, gateway.now()).await? {
                 tracing::warn!(corridor, size, "the witness cosigned the log: it is no longer halted");
             }
             // Durable from here. If we die before it, the witness says 409 or cosigns the same again.
@@ -207,8 +207,8 @@ fn alarm(corridor: &str, log: &str, halt: Halt, ours: u64, theirs: u64) {
 
 /// What came of submitting.
 enum Attempt {
-    /// The witness's verified line.
-    Cosigned { size: u64, line: String },
+    /// The witness's verified lines.
+    Cosigned { size: u64, lines: Vec<Line> },
     /// The witness knows of more, or of another history.
     Behind { halt: Halt, size: u64, latest: u64 },
     /// A stable word.
@@ -235,8 +235,10 @@ async fn attempt(gateway: &Gateway, witness: &Witness, log: &str) -> Result<Atte
         let Some((submission, checkpoint)) = submission else { return Ok(Attempt::Failed("log-damaged")) };
         match witness.client.add_checkpoint(&witness.prefix, &submission).await {
             Submitted::Cosigned(lines) => {
-                let line = verified(&checkpoint, &lines, &witness.key);
-                return Ok(line.map_or(Attempt::Failed("cosignature-wrong"), |line| Attempt::Cosigned { size, line }));
+                let lines = verified(&checkpoint, &lines, &witness.keys);
+                return Ok(
+                    lines.map_or(Attempt::Failed("cosignature-wrong"), |lines| Attempt::Cosigned { size, lines })
+                );
             }
             // It named the size that we started from: for the same size it has another root; beyond it, it contradicts itself.
             Submitted::Conflict { latest } if latest == old && old == size => {
@@ -281,9 +283,15 @@ async fn submission(
     Ok(leads.then_some((Submission { old, proof, checkpoint: note }, checkpoint)))
 }
 
-/// The line by `key` among a witness's answer, if it verifies for the checkpoint that was submitted; other lines are ignored.
-fn verified(checkpoint: &Checkpoint, lines: &str, key: &VerifierKey) -> Option<String> {
+/// The lines by `keys` among a witness's answer, if each is there, says when and verifies for the checkpoint that was submitted; other
+/// lines are ignored.
+fn verified(checkpoint: &Checkpoint, lines: &str, keys: &[VerifierKey]) -> Option<Vec<Line>> {
     let note = format!("{}\n{lines}", checkpoint.to_text());
-    let opened = note::open(&note, std::slice::from_ref(key)).ok()?;
-    opened.lines.first().map(|line| (*line).to_owned())
+    let opened = note::open(&note, keys).ok()?;
+    let by = |key: &VerifierKey| {
+        let at = opened.by.iter().position(|(by, time)| *by == key && time.is_some())?;
+        let line = (*opened.lines.get(at)?).to_owned();
+        Some(Line { witness: key.name.clone(), signature_type: key.signature_type(), line })
+    };
+    keys.iter().map(by).collect()
 }

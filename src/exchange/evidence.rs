@@ -23,7 +23,7 @@ pub async fn checkpoint(
     let log = gateway.journal.log(corridor);
     let pool = &gateway.journal.channel;
     let away = |fault| Box::new(gateway.unavailable(&fault));
-    let has_witness = gateway.parties.party(corridor).is_some_and(|party| party.witness.is_some());
+    let has_witness = gateway.parties.party(corridor).is_some_and(|party| !party.witness.is_empty());
     let cosigned = if has_witness { ledger::cosign::newest(pool, &log).await.map_err(away)? } else { None };
     let note = match cosigned {
         Some(cosigned) => Some(cosigned.note),

@@ -41,7 +41,7 @@ use crate::{
         deadlines::{ClockRule, Side, Sides},
         fold::FoldRules,
     },
-    ledger::note::Cosigner,
+    ledger::cosignature::Cosigner,
     message::problem::{Problem, ProblemKind},
     partner::{Parties, Party, formats::Formats, profile::Assurance},
     schema::{Schemas, catalogue::ClockEntry},

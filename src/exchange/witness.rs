@@ -4,7 +4,7 @@
 use super::{Gateway, caller};
 use crate::{
     ledger::{
-        note::Cosigner,
+        cosignature::Cosigner,
         witness::{Submission, WitnessFault},
     },
     message::problem::{Problem, ProblemKind},
@@ -15,7 +15,7 @@ use crate::{
 /// What is answered to a submission.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Our signature line.
+    /// Our signature lines.
     Cosigned(String),
     /// The size that we cosigned last, which the submission does not start from, or for which it has another root.
     Conflict(u64),

@@ -1,7 +1,7 @@
 //! `POST /v1/ledger/add-checkpoint` (C2SP tlog-witness): we cosign a checkpoint of the caller's own log. Needs the certificate only:
 //! the checkpoint carries its log's signature.
 //!
-//! 200 with our signature line, 409 with the size that we cosigned last (`text/x.tlog.size`), 400, 403, 404, 422.
+//! 200 with our signature lines, 409 with the size that we cosigned last (`text/x.tlog.size`), 400, 403, 404, 422.
 
 use super::{Peer, Shared, answer::Refusal};
 use crate::{

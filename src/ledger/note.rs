@@ -1,15 +1,21 @@
-//! C2SP signed-note, tlog-checkpoint and tlog-cosignature: a short text with lines of signatures, each by a log (Ed25519, algorithm
-//! byte 0x01) or by a witness that says when (Ed25519 with a timestamp, 0x04). The names of the other algorithm that the
-//! specification has, ML-DSA-44 (0x06), read as unknown keys.
+//! C2SP signed-note (v1.0.0) and tlog-checkpoint (v1.0.0): a short text with lines of signatures, each by a log (Ed25519, signature type
+//! 0x01) or by a witness that says when (Ed25519, 0x04, or ML-DSA-44, 0x06). What a witness signs is [`super::cosignature`]'s. Other types
+//! read as unknown keys.
 
-use super::tree::Hash;
+use super::{cosignature, tree::Hash};
 use aws_lc_rs::{
     digest,
-    signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
+    signature::{ED25519, Ed25519KeyPair, KeyPair, ML_DSA_44, UnparsedPublicKey},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use std::fmt;
 
+/// Signature type of a log's Ed25519 key.
+pub const LOG: u8 = 1;
+/// Signature type of a witness's Ed25519 key.
+pub const WITNESS: u8 = 4;
+/// Signature type of a witness's ML-DSA-44 key.
+pub const ML_DSA_WITNESS: u8 = 6;
 /// Longest note that is read, in bytes.
 pub const NOTE_MAX: usize = 64 * 1024;
 
@@ -42,43 +48,77 @@ pub enum Role {
     Witness,
 }
 
-impl Role {
-    /// The algorithm byte in key ids and verifier keys.
-    fn byte(self) -> u8 {
-        match self {
-            Self::Log => 1,
-            Self::Witness => 4,
-        }
-    }
-
-    fn of(byte: u8) -> Option<Self> {
-        [Self::Log, Self::Witness].into_iter().find(|role| role.byte() == byte)
-    }
+/// A public key by its signature scheme.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Public {
+    Ed25519([u8; 32]),
+    MlDsa44(Box<[u8; ML_DSA_44_LENGTH]>),
 }
 
-/// Who signed, and the public key to check it with. Text form `name+hash+base64(algorithm byte || key)`.
+/// Bytes of an ML-DSA-44 public key (FIPS 204 §4).
+const ML_DSA_44_LENGTH: usize = 1312;
+
+/// Who signed, and the public key to check it with. Text form `name+hash+base64(signature type || key)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifierKey {
     /// Key name: a schema-less URL without spaces or plus signs.
     pub name: String,
     /// What it signs.
     pub role: Role,
-    public: [u8; 32],
+    public: Public,
 }
 
 impl VerifierKey {
     /// From a name, a role and the raw Ed25519 public key.
     pub fn new(name: &str, role: Role, public: [u8; 32]) -> Self {
-        Self { name: name.to_owned(), role, public }
+        Self { name: name.to_owned(), role, public: Public::Ed25519(public) }
     }
 
-    /// `SHA-256(name || 0x0A || algorithm byte || key)[..4]` (C2SP signed-note).
+    /// Of a witness by its Ed25519 key.
+    pub(super) fn witness(name: &str, key: &Ed25519KeyPair) -> Self {
+        Self::of(name, Role::Witness, key)
+    }
+
+    /// Of a witness by its raw ML-DSA-44 public key; `None` where that has another length.
+    pub(super) fn ml_dsa_witness(name: &str, public: &[u8]) -> Option<Self> {
+        let public = Public::MlDsa44(Box::new(public.try_into().ok()?));
+        Some(Self { name: name.to_owned(), role: Role::Witness, public })
+    }
+
+    fn of(name: &str, role: Role, key: &Ed25519KeyPair) -> Self {
+        let public = key.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes");
+        Self::new(name, role, public)
+    }
+
+    /// The signature type byte (C2SP signed-note) in key ids and verifier keys.
+    pub fn signature_type(&self) -> u8 {
+        match (self.role, &self.public) {
+            (Role::Log, _) => LOG,
+            (Role::Witness, Public::Ed25519(_)) => WITNESS,
+            (Role::Witness, Public::MlDsa44(_)) => ML_DSA_WITNESS,
+        }
+    }
+
+    fn public(&self) -> &[u8] {
+        match &self.public {
+            Public::Ed25519(key) => key,
+            Public::MlDsa44(key) => &key[..],
+        }
+    }
+
+    /// `SHA-256(name || 0x0A || signature type || key)[..4]` (C2SP signed-note).
     pub fn id(&self) -> [u8; 4] {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(self.name.as_bytes());
-        context.update(&[b'\n', self.role.byte()]);
-        context.update(&self.public);
+        context.update(&[b'\n', self.signature_type()]);
+        context.update(self.public());
         *context.finish().as_ref().first_chunk().expect("SHA-256 is longer than four bytes")
+    }
+
+    /// A signature of this key as a line of a note.
+    pub(super) fn line(&self, signature: &[u8]) -> String {
+        let line = [&self.id(), signature].concat();
+        format!("\u{2014} {} {}\n", self.name, BASE64_STANDARD.encode(line))
     }
 
     /// Reads the text form.
@@ -90,38 +130,49 @@ impl VerifierKey {
             let mut parts = text.trim().splitn(3, '+');
             let (name, id, key) = (parts.next()?, parts.next()?, parts.next()?);
             let key = BASE64_STANDARD.decode(key).ok()?;
-            let (role, public) = key.split_first()?;
-            let verifier = Self::new(name, Role::of(*role)?, public.try_into().ok()?);
+            let verifier = match key.split_first()? {
+                (&LOG, public) => Self::new(name, Role::Log, public.try_into().ok()?),
+                (&WITNESS, public) => Self::new(name, Role::Witness, public.try_into().ok()?),
+                (&ML_DSA_WITNESS, public) => Self::ml_dsa_witness(name, public)?,
+                _ => return None,
+            };
             (is_name(name) && hex::encode(verifier.id()) == id).then_some(verifier)
         };
         read().ok_or(NoteFault::BadVerifierKey)
     }
 
-    /// What a signature of this key says of a note's text: the time, for a witness. `None` where it does not verify.
+    /// What a signature of this key says of a note's text: the time, for a witness that states one. `None` where it does not verify.
     fn verify(&self, text: &str, signature: &[u8]) -> Option<Option<u64>> {
-        let verify = |message: &[u8], signature: &[u8]| {
-            UnparsedPublicKey::new(&ED25519, self.public).verify(message, signature).ok()
+        let timed = || {
+            let (time, signature) = signature.split_first_chunk()?;
+            Some((u64::from_be_bytes(*time), signature)).filter(|(time, _)| i64::try_from(*time).is_ok())
         };
-        match self.role {
-            Role::Log => verify(text.as_bytes(), signature).map(|()| None),
-            Role::Witness => {
-                let (time, signature) = signature.split_first_chunk()?;
-                let time = Some(u64::from_be_bytes(*time)).filter(|time| i64::try_from(*time).is_ok())?;
-                verify(cosigned(text, time).as_bytes(), signature).map(|()| Some(time))
+        match (&self.public, self.role) {
+            (Public::Ed25519(key), Role::Log) => {
+                UnparsedPublicKey::new(&ED25519, key).verify(text.as_bytes(), signature).ok()?;
+                Some(None)
+            }
+            (Public::Ed25519(key), Role::Witness) => {
+                let (time, signature) = timed()?;
+                let message = cosignature::of_text(text, time);
+                UnparsedPublicKey::new(&ED25519, key).verify(message.as_bytes(), signature).ok()?;
+                Some(Some(time))
+            }
+            (Public::MlDsa44(key), _) => {
+                let (time, signature) = timed()?;
+                let message = cosignature::of_tree(&self.name, time, &Checkpoint::parse(text).ok()?)?;
+                UnparsedPublicKey::new(&ML_DSA_44, &key[..]).verify(&message, signature).ok()?;
+                // Without a time it says that the tree is consistent, and not that it was the largest.
+                Some(Some(time).filter(|time| *time > 0))
             }
         }
     }
 }
 
-/// What a witness signs of a checkpoint (tlog-cosignature).
-fn cosigned(text: &str, time: u64) -> String {
-    format!("cosignature/v1\ntime {time}\n{text}")
-}
-
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut key = vec![self.role.byte()];
-        key.extend_from_slice(&self.public);
+        let mut key = vec![self.signature_type()];
+        key.extend_from_slice(self.public());
         write!(f, "{}+{}+{}", self.name, hex::encode(self.id()), BASE64_STANDARD.encode(key))
     }
 }
@@ -130,7 +181,7 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c == '+' || c.is_whitespace())
 }
 
-/// Signs under one name, in one role.
+/// Signs notes of its own under one name.
 pub struct NoteSigner {
     key: Ed25519KeyPair,
     verifier: VerifierKey,
@@ -145,12 +196,8 @@ impl fmt::Debug for NoteSigner {
 impl NoteSigner {
     /// A log, or another who signs notes of its own, under `name`.
     pub fn new(name: &str, key: Ed25519KeyPair) -> Self {
-        Self::of(name, Role::Log, key)
-    }
-
-    fn of(name: &str, role: Role, key: Ed25519KeyPair) -> Self {
-        let public = key.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes");
-        Self { key, verifier: VerifierKey::new(name, role, public) }
+        let verifier = VerifierKey::of(name, Role::Log, &key);
+        Self { key, verifier }
     }
 
     /// The key by which others verify.
@@ -160,37 +207,7 @@ impl NoteSigner {
 
     /// `text` (ending in a newline) with our signature line.
     pub fn sign(&self, text: &str) -> String {
-        format!("{text}\n{}", self.line(self.key.sign(text.as_bytes()).as_ref()))
-    }
-
-    fn line(&self, signature: &[u8]) -> String {
-        let mut line = self.verifier.id().to_vec();
-        line.extend_from_slice(signature);
-        format!("\u{2014} {} {}\n", self.verifier.name, BASE64_STANDARD.encode(line))
-    }
-}
-
-/// Cosigns checkpoints of others under one name. Its key signs nothing else: what it signs does not say its name.
-#[derive(Debug)]
-pub struct Cosigner(NoteSigner);
-
-impl Cosigner {
-    /// A witness.
-    pub fn new(name: &str, key: Ed25519KeyPair) -> Self {
-        Self(NoteSigner::of(name, Role::Witness, key))
-    }
-
-    /// The key by which others verify.
-    pub fn verifier(&self) -> &VerifierKey {
-        self.0.verifier()
-    }
-
-    /// The signature line on a checkpoint, which this writes out itself: "at `time` (seconds of the Unix era) this was the largest
-    /// tree of that log that I had seen".
-    pub fn cosign(&self, checkpoint: &Checkpoint, time: u64) -> String {
-        let mut signature = time.to_be_bytes().to_vec();
-        signature.extend_from_slice(self.0.key.sign(cosigned(&checkpoint.to_text(), time).as_bytes()).as_ref());
-        self.0.line(&signature)
+        format!("{text}\n{}", self.verifier.line(self.key.sign(text.as_bytes()).as_ref()))
     }
 }
 
@@ -199,7 +216,7 @@ impl Cosigner {
 pub struct Opened<'n, 'k> {
     /// The text, its last newline included.
     pub text: &'n str,
-    /// Who signed, and when where they say so.
+    /// Who signed, each once, and when where they say so.
     pub by: Vec<(&'k VerifierKey, Option<u64>)>,
     /// Their signature lines, in the same order.
     pub lines: Vec<&'n str>,
@@ -222,9 +239,15 @@ pub fn open<'n, 'k>(note: &'n str, keys: &'k [VerifierKey]) -> Result<Opened<'n,
             line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(NoteFault::NotANote)?;
         let bytes = BASE64_STANDARD.decode(signature).map_err(|_| NoteFault::NotANote)?;
         let (id, signature) = bytes.split_first_chunk::<4>().ok_or(NoteFault::NotANote)?;
+        if !is_name(name) || signature.is_empty() {
+            return Err(NoteFault::NotANote);
+        }
         let Some(key) = keys.iter().find(|key| key.name == name && key.id() == *id) else { continue };
-        opened.by.push((key, key.verify(text, signature).ok_or(NoteFault::BadSignature)?));
-        opened.lines.push(line);
+        let says = key.verify(text, signature).ok_or(NoteFault::BadSignature)?;
+        if !opened.by.iter().any(|(known, _)| *known == key) {
+            opened.by.push((key, says));
+            opened.lines.push(line);
+        }
     }
     if opened.by.is_empty() { Err(NoteFault::UnknownSigner) } else { Ok(opened) }
 }
@@ -234,7 +257,7 @@ pub fn open<'n, 'k>(note: &'n str, keys: &'k [VerifierKey]) -> Result<Opened<'n,
 pub struct Signed {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
-    /// Names of witnesses, each with the time that it states.
+    /// Names of witnesses, each once, by whichever of its keys, with the time that it states.
     pub witnesses: Vec<(String, u64)>,
     /// The note written out anew: the checkpoint with the signature lines that verified, and no other.
     pub note: String,
@@ -252,7 +275,13 @@ impl Signed {
         if !opened.by.iter().any(is_own) {
             return Err(NoteFault::UnknownSigner);
         }
-        let witnesses = opened.by.iter().filter_map(|(key, time)| Some((key.name.clone(), (*time)?))).collect();
+        let mut witnesses: Vec<(String, u64)> = Vec::new();
+        for (key, time) in &opened.by {
+            let Some(time) = *time else { continue };
+            if !witnesses.iter().any(|(name, _)| *name == key.name) {
+                witnesses.push((key.name.clone(), time));
+            }
+        }
         let lines: String = opened.lines.iter().map(|line| format!("{line}\n")).collect();
         let note = format!("{}\n{lines}", checkpoint.to_text());
         Ok(Self { checkpoint, witnesses, note })
@@ -294,6 +323,7 @@ impl Checkpoint {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cosignature::Cosigner;
     use super::*;
 
     fn signer() -> NoteSigner {
@@ -324,6 +354,11 @@ mod tests {
         );
         assert_eq!(open("no note", &keys), Err(NoteFault::NotANote));
         assert_eq!(open(&note.replace('\n', "\r\n"), &keys), Err(NoteFault::NotANote));
+        for line in
+            ["\u{2014} a+b AAAAAAAA", "\u{2014}  AAAAAAAA", "\u{2014} a\u{a0}b AAAAAAAA", "\u{2014} ab AAAAAA=="]
+        {
+            assert_eq!(open(&format!("{note}{line}\n"), &keys), Err(NoteFault::NotANote), "{line}");
+        }
         for text in ["o\n07\nAAAA\n", "\n7\n\n", "o\n-1\n\n", "o\n7\n"] {
             assert_eq!(Checkpoint::parse(text), Err(NoteFault::NotACheckpoint));
         }
@@ -339,11 +374,14 @@ mod tests {
         let checkpoint = Checkpoint { origin: "gateway.example/test/xa".into(), size: 7, root: [5; 32] };
         let note = log.sign(&checkpoint.to_text());
         let both = note.clone() + &witness.cosign(&checkpoint, 1_679_315_147);
-        let keys = [log.verifier().clone(), witness.verifier().clone()];
+        let keys = [log.verifier().clone(), witness.verifiers().next().unwrap().clone()];
         let signed = Signed::open(&both, &keys).unwrap();
         assert_eq!(signed.checkpoint, checkpoint);
         assert_eq!(signed.witnesses, [("witness.example/w1".to_owned(), 1_679_315_147)]);
         assert_eq!(VerifierKey::parse(&keys[1].to_string()), Ok(keys[1].clone()));
+        // The same line twice is one witness.
+        let twice = Signed::open(&(both.clone() + &witness.cosign(&checkpoint, 1_679_315_147)), &keys).unwrap();
+        assert_eq!(twice, signed);
         // Without the witness's key the log's word stands alone; without the log's there is no checkpoint.
         assert_eq!(Signed::open(&both, &keys[..1]).unwrap().witnesses, []);
         assert_eq!(Signed::open(&both, &keys[1..]), Err(NoteFault::UnknownSigner));

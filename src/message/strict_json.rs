@@ -233,6 +233,7 @@ impl<'de> DeserializeSeed<'de> for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn each_ambiguity_has_its_own_reason() {
@@ -259,6 +260,18 @@ mod tests {
     fn accepted_text_reads_as_serde_json_reads_it() {
         let text = br#"{"b":[1,-2,0.5,null,true,"\u0633"],"a":{"x":9007199254740992}}"#;
         assert_eq!(parse(text).unwrap(), serde_json::from_slice::<Value>(text).unwrap());
+    }
+
+    proptest! {
+        /// To the nearest, as any other reader does: found by fuzzing.
+        #[test]
+        fn a_fraction_reads_as_everywhere(text in "-?(0|[1-9][0-9]{0,14})\\.[0-9]{1,12}(e-[0-9]{1,2})?") {
+            for text in [&text, "98888888888888.88888888"] {
+                let read = parse(text.as_bytes()).unwrap();
+                prop_assert_eq!(read.as_f64(), text.parse().ok(), "{}", text);
+                prop_assert_eq!(parse(read.to_string().as_bytes()), Ok(read));
+            }
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub mod rules;
 
 use crate::{
     domain::workdays::Workdays,
-    ledger::note::{Role, VerifierKey},
+    ledger::note::{self, VerifierKey},
     message::problem::Fault,
     schema::{Schemas, bundle, catalogue::Level},
     trust::keys::VerifyingKey,
@@ -66,8 +66,8 @@ pub struct Party {
     pub calendar: WorkCalendar,
     /// The keys of its own logs, of which we are a witness.
     pub logs: Vec<VerifierKey>,
-    /// The key of its witness.
-    pub witness: Option<VerifierKey>,
+    /// The keys of its witness, by Ed25519 and, where it has one, by ML-DSA-44; empty where it has no witness.
+    pub witness: Vec<VerifierKey>,
     /// Its folder.
     pub folder: PathBuf,
     /// SHA-256 over the names and bytes of its TOML and JSON files: part of the policy of every entry of its corridor.
@@ -103,7 +103,7 @@ impl Party {
         faults.extend(of_witness.map(|fault| PartyFault::of(&profile_file, fault)));
         match (profile, release, rules, calendar, digest) {
             (Some((profile, zone)), Some(release), Some(rules), Some(calendar), Some(digest)) if faults.is_empty() => {
-                let (logs, witness, folder) = (Vec::new(), None, folder.to_owned());
+                let (logs, witness, folder) = (Vec::new(), Vec::new(), folder.to_owned());
                 Ok(Self { profile, zone, release, rules, calendar, logs, witness, folder, digest })
             }
             _ => Err(faults),
@@ -114,9 +114,16 @@ impl Party {
     fn with_note_keys(mut self) -> Result<Self, Vec<PartyFault>> {
         let mut faults = Vec::new();
         let Profile { log, witness, .. } = &self.profile;
-        let key = |file, role| note_key(&self.folder, file, role).map_err(|fault| vec![fault]);
-        let logs = log.iter().filter_map(|log| keep(key(&log.file, Role::Log), &mut faults)).collect();
-        let witness = witness.as_ref().and_then(|one| keep(key(&one.file, Role::Witness), &mut faults));
+        let key = |file, of| note_key(&self.folder, file, of).map_err(|fault| vec![fault]);
+        let logs = log.iter().filter_map(|log| keep(key(&log.file, note::LOG), &mut faults)).collect();
+        let files = witness.iter().flat_map(profile::Witness::keys);
+        let witness: Vec<_> = files.filter_map(|(file, of)| keep(key(file, of), &mut faults)).collect();
+        if let [ed25519, ml_dsa] = &witness[..]
+            && ed25519.name != ml_dsa.name
+        {
+            let fault = format!("[witness]: its keys have two names, {} and {}", ed25519.name, ml_dsa.name);
+            faults.push(PartyFault::of(&self.folder.join("party.toml"), fault));
+        }
         (self.logs, self.witness) = (logs, witness);
         if faults.is_empty() { Ok(self) } else { Err(faults) }
     }
@@ -175,19 +182,23 @@ fn keep<T>(read: Result<T, Vec<PartyFault>>, faults: &mut Vec<PartyFault>) -> Op
     read.map_err(|found| faults.extend(found)).ok()
 }
 
-/// The verifier key of a file.
+/// The verifier key of a file, of a signature type.
 ///
 /// # Errors
-/// [`PartyFault`]: none is there, or one of another role.
-pub fn note_key(folder: &Path, file: &str, role: Role) -> Result<VerifierKey, PartyFault> {
+/// [`PartyFault`]: none is there, or one of another type.
+pub fn note_key(folder: &Path, file: &str, signature_type: u8) -> Result<VerifierKey, PartyFault> {
     let file = folder.join(file);
     let text = fs::read_to_string(&file).map_err(|fault| PartyFault::of(&file, fault))?;
     let key = VerifierKey::parse(&text).map_err(|fault| PartyFault::of(&file, fault))?;
-    let other = match role {
-        Role::Log => "the key is not one of a log (algorithm 0x01)",
-        Role::Witness => "the key is not one of a witness (algorithm 0x04)",
+    if key.signature_type() == signature_type {
+        return Ok(key);
+    }
+    let wanted = match signature_type {
+        note::LOG => "a log (signature type 0x01)",
+        note::WITNESS => "a witness by Ed25519 (signature type 0x04)",
+        _ => "a witness by ML-DSA-44 (signature type 0x06)",
     };
-    if key.role == role { Ok(key) } else { Err(PartyFault::of(&file, other)) }
+    Err(PartyFault::of(&file, format!("the key is not one of {wanted}")))
 }
 
 fn read_profile(folder: &Path) -> Result<(Profile, UtcOffset), PartyFault> {

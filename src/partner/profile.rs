@@ -1,7 +1,7 @@
 //! `party.toml`: one government's profile. Unknown keys are refused; units stand in names.
 
 use super::body::Format;
-use crate::schema::catalogue::ClockTerms;
+use crate::{ledger::note, schema::catalogue::ClockTerms};
 use serde::{Deserialize, Deserializer, de::Error};
 use time::{Date, OffsetDateTime, UtcOffset, macros::format_description};
 
@@ -186,8 +186,17 @@ pub struct Log {
 pub struct Witness {
     /// Its submission prefix, a path below the address of `[outbound]`: checkpoints go to `<base><prefix>/add-checkpoint`.
     pub prefix: String,
-    /// Its key, one C2SP verifier key of cosignature/v1, below the party's folder.
+    /// The file of its Ed25519 key, one C2SP verifier key (signature type 0x04), below the party's folder.
     pub file: String,
+    /// The file of its ML-DSA-44 key (0x06), where it signs by that too.
+    pub ml_dsa_key: Option<String>,
+}
+
+impl Witness {
+    /// The files of its keys, each with its signature type.
+    pub fn keys(&self) -> impl Iterator<Item = (&String, u8)> {
+        [(&self.file, note::WITNESS)].into_iter().chain(self.ml_dsa_key.iter().map(|file| (file, note::ML_DSA_WITNESS)))
+    }
 }
 
 /// Trust anchors.

@@ -7,13 +7,13 @@ mod lines;
 use super::contract::{Interaction, Journeys, Way};
 use crate::{
     client,
-    ledger::note::Role,
+    ledger::note,
     partner::{
         self, PartyFault,
         calendar::WorkCalendar,
         formats,
         mapping::{Mapping, codec::Codec},
-        profile::{Profile, Side},
+        profile::{Profile, Side, Witness},
         release::Release,
     },
     schema::{Schemas, wire::WireSchema},
@@ -198,8 +198,8 @@ impl Inspector<'_> {
         }
         let keys = profile.client.iter().flat_map(|client| &client.key);
         let keys = keys.chain(outbound.clone().flat_map(|outbound| &outbound.answer_key)).map(|key| &key.file);
-        let keys =
-            keys.chain(profile.log.iter().map(|log| &log.file)).chain(profile.witness.iter().map(|one| &one.file));
+        let witness = profile.witness.iter().flat_map(Witness::keys).map(|(file, _)| file);
+        let keys = keys.chain(profile.log.iter().map(|log| &log.file)).chain(witness);
         let trust = profile.trust.roots.iter().chain(&profile.trust.crls);
         let trust: BTreeSet<&String> = trust.chain(outbound.flat_map(|o| &o.roots)).chain(keys).collect();
         let weight = if profile.environment == "test" { Weight::Warning } else { Weight::Fault };
@@ -231,10 +231,10 @@ impl Inspector<'_> {
             let read = VerifyingKey::from_spki_pem(&key.kid, &pem);
             wrong.extend(read.err().map(|fault| (folder.join(&key.file), fault.to_string())));
         }
-        let logs = profile.log.iter().map(|log| (&log.file, Role::Log));
-        let witness = profile.witness.iter().map(|witness| (&witness.file, Role::Witness));
-        for (name, role) in logs.chain(witness).filter(|(name, _)| there(name)) {
-            let read = partner::note_key(folder, name, role);
+        let logs = profile.log.iter().map(|log| (&log.file, note::LOG));
+        let witness = profile.witness.iter().flat_map(Witness::keys);
+        for (name, signature_type) in logs.chain(witness).filter(|(name, _)| there(name)) {
+            let read = partner::note_key(folder, name, signature_type);
             wrong.extend(read.err().map(|fault| (folder.join(name), fault.fault)));
         }
         wrong.into_iter().for_each(|(file, fault)| self.fault(&file, None, fault));

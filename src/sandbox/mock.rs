@@ -6,6 +6,7 @@ pub mod admin;
 pub mod faults;
 pub(super) mod listener;
 pub mod log;
+pub mod mirror;
 pub mod push;
 pub mod witness;
 
@@ -14,7 +15,10 @@ use crate::{
     app::system::SystemClock,
     client,
     domain::clock::Clock,
-    ledger::note::{Cosigner, NoteSigner, Role},
+    ledger::{
+        cosignature::Cosigner,
+        note::{self, NoteSigner},
+    },
     partner::{
         body::{self, Format},
         profile::{Profile, Refusal},
@@ -40,6 +44,7 @@ use axum::{
 use faults::{Fault, Faults, Switches};
 use listener::Tls;
 use log::MockLog;
+use mirror::MockMirror;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use std::{
@@ -80,6 +85,8 @@ pub struct Mock {
     pub witness: Option<MockWitness>,
     /// Its own log, where its profile names one.
     pub log: Option<MockLog>,
+    /// Its copy of the corridor's log.
+    pub mirror: MockMirror,
     told: Mutex<Vec<(String, Value)>>,
     published: Mutex<Vec<Value>>,
     /// The token given last, and how many calls it is still good for.
@@ -130,15 +137,19 @@ impl Mock {
             Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|fault| text(&fault))
         };
         let witness = match (&profile.witness, pki.witnesses.get(code)) {
-            (Some(witness), Some((key, public))) => {
-                let cosigner = Cosigner::new(&note_name(public, Role::Witness)?, seed(key)?);
+            (Some(witness), Some(files)) => {
+                let mut cosigner = Cosigner::new(&note_name(&files.public, note::WITNESS)?, seed(&files.seed)?);
+                if let Some((seed, _)) = &files.ml_dsa {
+                    let seed = crate::app::config::hex_key(seed)?;
+                    cosigner = cosigner.with_ml_dsa(&seed).ok_or("the seed makes no ML-DSA-44 key")?;
+                }
                 Some(MockWitness::new(&witness.prefix, code, pki.log_keys.clone(), cosigner))
             }
             _ => None,
         };
         let log = match pki.logs.get(code) {
             Some((key, public)) => {
-                let signer = NoteSigner::new(&note_name(public, Role::Log)?, seed(key)?);
+                let signer = NoteSigner::new(&note_name(public, note::LOG)?, seed(key)?);
                 Some(MockLog::new(signer, pki.log_keys.clone()))
             }
             None => None,
@@ -155,6 +166,7 @@ impl Mock {
             switches: Switches::default(),
             witness,
             log,
+            mirror: MockMirror::new(pki.log_keys.clone()),
             told: Mutex::default(),
             published: Mutex::default(),
             token: Mutex::default(),
@@ -337,8 +349,8 @@ impl Mock {
 }
 
 /// The name of a verifier key in a file.
-fn note_name(file: &Path, role: Role) -> Result<String, String> {
-    let key = crate::partner::note_key(Path::new(""), &file.to_string_lossy(), role);
+fn note_name(file: &Path, signature_type: u8) -> Result<String, String> {
+    let key = crate::partner::note_key(Path::new(""), &file.to_string_lossy(), signature_type);
     key.map(|key| key.name).map_err(|fault| fault.to_string())
 }
 
@@ -359,6 +371,9 @@ async fn answer(State(mock): State<Arc<Mock>>, request: Request) -> Response {
     if let Some(witness) = mock.witness.as_ref().filter(|witness| witness.is_at(parts.uri.path())) {
         let (status, kind, text) = witness.add_checkpoint(&body);
         return (status, [(header::CONTENT_TYPE, kind)], text).into_response();
+    }
+    if let Some((status, bytes)) = mock.mirror.at(parts.uri.path()) {
+        return (status, bytes).into_response();
     }
     let oauth = mock.profile.outbound.as_ref().and_then(|outbound| outbound.oauth.as_ref());
     // Faults are of what a record meets; a token is another system's to give.

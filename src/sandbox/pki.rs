@@ -3,7 +3,7 @@
 //! Everything is written below one folder, with a copy of `partners/` that trusts it. Never for real use: the keys of all
 //! governments lie on one disk.
 
-use crate::ledger::note::{Cosigner, NoteSigner};
+use crate::ledger::{cosignature::Cosigner, note::NoteSigner};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -49,6 +49,17 @@ pub struct ClientFiles {
     pub key_id: String,
 }
 
+/// Where a witness's keys lie.
+#[derive(Debug, Clone)]
+pub struct WitnessFiles {
+    /// Seed of its Ed25519 key.
+    pub seed: PathBuf,
+    /// Its verifier key.
+    pub public: PathBuf,
+    /// Seed and verifier key by ML-DSA-44, where it has one.
+    pub ml_dsa: Option<(PathBuf, PathBuf)>,
+}
+
 /// Where everything lies.
 #[derive(Debug, Clone)]
 pub struct Pki {
@@ -66,8 +77,8 @@ pub struct Pki {
     pub clients: BTreeMap<String, ClientFiles>,
     /// Server certificate, key and answer-signing key of each partner's mock.
     pub mocks: BTreeMap<String, (PathBuf, PathBuf, PathBuf)>,
-    /// Seed and verifier key of each partner's witness.
-    pub witnesses: BTreeMap<String, (PathBuf, PathBuf)>,
+    /// The keys of each partner's witness.
+    pub witnesses: BTreeMap<String, WitnessFiles>,
     /// Seed and verifier key of each partner's own log.
     pub logs: BTreeMap<String, (PathBuf, PathBuf)>,
     /// The public keys of the gateway's own logs and witness, where a gateway has written them.
@@ -136,7 +147,9 @@ pub fn open(folder: &Path) -> Result<Pki, PkiFault> {
     for (party, profile) in profiles(&found.partners)? {
         let seed = |of: &str| pki.join(format!("{}-{of}.seed", profile.code));
         if let Some(witness) = &profile.witness {
-            found.witnesses.insert(profile.code.clone(), (seed("witness"), party.join(&witness.file)));
+            let ml_dsa = witness.ml_dsa_key.as_ref().map(|file| (seed("witness-ml-dsa"), party.join(file)));
+            let files = WitnessFiles { seed: seed("witness"), public: party.join(&witness.file), ml_dsa };
+            found.witnesses.insert(profile.code.clone(), files);
         }
         if let Some(log) = profile.log.first() {
             found.logs.insert(profile.code.clone(), (seed("log"), party.join(&log.file)));
@@ -239,12 +252,21 @@ impl Maker {
             self.leaf(&authority, &[&client.san], ExtendedKeyUsagePurpose::ClientAuth, &pair)?;
             signing_key(&files.signing_key, &folder.join(&first.file), profile.side == "home")?;
         }
-        if let Some((seed, public)) = made.witnesses.get(&profile.code) {
-            let witness = Cosigner::new(&format!("witness.{}.example/w1", profile.code), new_seed(seed)?);
-            write(public, &format!("{}\n", witness.verifier()))?;
+        if let Some(files) = made.witnesses.get(&profile.code) {
+            let name = format!("witness.{}.example/w1", profile.code);
+            let mut witness = Cosigner::new(&name, ed25519_of(&new_seed(&files.seed)?)?);
+            let mut publics = vec![&files.public];
+            if let Some((seed, public)) = &files.ml_dsa {
+                witness = witness.with_ml_dsa(&new_seed(seed)?).ok_or(rcgen::Error::RingUnspecified)?;
+                publics.push(public);
+            }
+            for (public, key) in publics.into_iter().zip(witness.verifiers()) {
+                write(public, &format!("{key}\n"))?;
+            }
         }
         if let Some((seed, public)) = made.logs.get(&profile.code) {
-            let log = NoteSigner::new(&format!("log.{}.example/test/channel", profile.code), new_seed(seed)?);
+            let key = ed25519_of(&new_seed(seed)?)?;
+            let log = NoteSigner::new(&format!("log.{}.example/test/channel", profile.code), key);
             write(public, &format!("{}\n", log.verifier()))?;
         }
         let (Some(outbound), Some((certificate, key, sign))) = (profile.outbound, made.mocks.get(&profile.code)) else {
@@ -303,11 +325,15 @@ pub(super) fn ed25519() -> Result<KeyPair, rcgen::Error> {
 }
 
 /// A new key of a ledger, its seed written as 64 hex digits.
-fn new_seed(path: &Path) -> Result<Ed25519KeyPair, PkiFault> {
+fn new_seed(path: &Path) -> Result<[u8; 32], PkiFault> {
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed).map_err(|_| rcgen::Error::RingUnspecified)?;
     write(path, &hex::encode(seed))?;
-    Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| rcgen::Error::RingUnspecified.into())
+    Ok(seed)
+}
+
+fn ed25519_of(seed: &[u8; 32]) -> Result<Ed25519KeyPair, PkiFault> {
+    Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| rcgen::Error::RingUnspecified.into())
 }
 
 /// A signing key: Ed25519 or, since many systems have no Ed25519, ES256.

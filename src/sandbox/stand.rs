@@ -96,11 +96,14 @@ pub async fn set_up(parts: &Parts<'_>, clock: &dyn Clock, random: &dyn Random) -
     }
     let seed = secret("logs/witness.seed")?;
     let key = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&seed).expect("any 32 bytes are a seed");
-    let witness = crate::ledger::note::Cosigner::new(&format!("{LOG_NAME}/test/witness"), key);
-    verifiers.push_str(&format!("{}\n", witness.verifier()));
-    for (_, public) in pki.witnesses.values() {
-        let key = fs::read_to_string(public).map_err(|fault| StandFault::File(public.clone(), fault))?;
-        verifiers.push_str(&key);
+    let witness = crate::ledger::cosignature::Cosigner::new(&format!("{LOG_NAME}/test/witness"), key);
+    let witness = witness.with_ml_dsa(&secret("logs/witness-ml-dsa.seed")?).expect("any 32 bytes are a seed");
+    witness.verifiers().for_each(|key| verifiers.push_str(&format!("{key}\n")));
+    for files in pki.witnesses.values() {
+        for public in [&files.public].into_iter().chain(files.ml_dsa.iter().map(|(_, public)| public)) {
+            let key = fs::read_to_string(public).map_err(|fault| StandFault::File(public.clone(), fault))?;
+            verifiers.push_str(&key);
+        }
     }
     let log_keys = pki.log_keys.clone();
     write(&log_keys, &verifiers)?;

@@ -33,14 +33,16 @@ pub(crate) const TARGETS: [(&str, Target); 11] = [
     ("strict_json", json),
 ];
 
-/// The keys that signed what lies in the corpus: the published example's, a log's and a witness's.
+/// The keys that signed what lies in the corpus: the published example's, a log's and a witness's two.
 fn keys() -> Vec<VerifierKey> {
-    let texts = ["PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", LOG_KEY, WITNESS_KEY];
+    let published = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+    let texts = [published, LOG_KEY, WITNESS_KEY, ML_DSA_WITNESS_KEY];
     texts.into_iter().map(|text| VerifierKey::parse(text).expect("a key of the corpus reads")).collect()
 }
 
 const LOG_KEY: &str = include_str!("corpus/verifier_key/log");
 const WITNESS_KEY: &str = include_str!("corpus/verifier_key/witness");
+const ML_DSA_WITNESS_KEY: &str = include_str!("corpus/verifier_key/witness_ml_dsa");
 /// What the keys signed: nothing else may open.
 const SIGNED: [&str; 2] = [include_str!("corpus/note/published"), include_str!("corpus/note/cosigned")];
 

@@ -1,6 +1,9 @@
 //! Our logs cosigned by a partner's witness: what is cosigned, what each answer of a witness does, an old backup that is restored, two
 //! gateways where there should be one. The witness is a mock partner's, over mutual TLS.
 
+mod both_types;
+mod copies;
+
 use crate::support::{
     Databases,
     desk::Desk,
@@ -17,7 +20,8 @@ use onechannel::{
         erase::{self, EraseFault},
     },
     ledger::{
-        note::{Checkpoint, Role, VerifierKey},
+        cosignature::Cosigner,
+        note::{self, Checkpoint, Role, VerifierKey},
         receipt::Receipt,
         tile::{Resource, Tile},
         tree::{leaf_hash, root_from_inclusion},
@@ -33,21 +37,21 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command, sync::Arc};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 /// A gateway that does not run yet, the port where its partner will be, and what ends the partner.
-struct Stage {
-    gateway: TestGateway,
+pub(crate) struct Stage {
+    pub(crate) gateway: TestGateway,
     port: u16,
     stop: watch::Sender<bool>,
 }
 
 impl Stage {
-    async fn prepare() -> Self {
+    pub(crate) async fn prepare() -> Self {
         let mut gateway = TestGateway::prepare(Databases::fresh().await).await;
         let [port] = free_ports();
         gateway.config.endpoints.insert("my".to_owned(), format!("https://localhost:{port}"));
         Self { gateway, port, stop: watch::Sender::new(false) }
     }
 
-    async fn partner(&self) -> Arc<Mock> {
+    pub(crate) async fn partner(&self) -> Arc<Mock> {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
         Mock::start("my", &self.gateway.stand.pki, listener, self.stop.subscribe()).unwrap()
     }
@@ -57,7 +61,7 @@ fn witness(mock: &Mock) -> &MockWitness {
     mock.witness.as_ref().unwrap()
 }
 
-fn keys(gateway: &TestGateway) -> Vec<VerifierKey> {
+pub(crate) fn keys(gateway: &TestGateway) -> Vec<VerifierKey> {
     let text = fs::read_to_string(&gateway.stand.log_keys).unwrap();
     text.lines().map(|line| VerifierKey::parse(line).unwrap()).collect()
 }
@@ -70,7 +74,7 @@ async fn state(gateway: &TestGateway) -> cosign::State {
 
 /// Sends a message until it is stored: all are about one person, and a gateway that was disturbed too often says 503. Gives it with its
 /// receipt.
-async fn stored(system: &System) -> (Value, Receipt) {
+pub(crate) async fn stored(system: &System) -> (Value, Receipt) {
     let message = event("movement.arrived.v1", "P-IMM", |_| ());
     let reply = system.send_until_stored(&message).await.unwrap();
     assert!(reply.status.is_success(), "{} {}", reply.status, reply.body);
@@ -78,7 +82,7 @@ async fn stored(system: &System) -> (Value, Receipt) {
 }
 
 /// Until everything that is recorded is cosigned; gives the size.
-async fn cosigned(gateway: &TestGateway) -> u64 {
+pub(crate) async fn cosigned(gateway: &TestGateway) -> u64 {
     let mut size = 0;
     until(async || {
         let state = state(gateway).await;
@@ -130,6 +134,12 @@ async fn what_is_recorded_is_cosigned_and_its_receipts_say_so() {
     assert_eq!(names, ["witness.my.example/w1"]);
     assert!(first.verify(&keys, None).unwrap().witnesses.is_empty(), "nobody had seen the first one yet");
     assert!(witness(&mock).cosigned().contains(&verified.checkpoint));
+    // Either of the witness's keys proves it by itself.
+    for signature_type in [note::WITNESS, note::ML_DSA_WITNESS] {
+        let of = |key: &&VerifierKey| key.role == Role::Log || key.signature_type() == signature_type;
+        let some: Vec<VerifierKey> = keys.iter().filter(of).cloned().collect();
+        assert_eq!(receipt.verify(&some, None).unwrap().witnesses, verified.witnesses, "{signature_type}");
+    }
     // An independent implementation follows the proof to the root that the witness signed.
     let proof: Vec<u8> = receipt.proof.iter().flat_map(|one| base64(one)).collect();
     let root = RootHash::<sha2::Sha256>::new(verified.checkpoint.root.into(), verified.checkpoint.size);
@@ -141,7 +151,7 @@ async fn what_is_recorded_is_cosigned_and_its_receipts_say_so() {
     assert_eq!(again, first);
     // The partner reads the checkpoint with its own signature on it, and the figures say how far it is.
     let note = my.http.get(format!("{}/v1/ledger/checkpoint", my.base)).send().await.unwrap().text().await.unwrap();
-    assert_eq!(note.lines().filter(|line| line.starts_with('\u{2014}')).count(), 2, "{note}");
+    assert_eq!(note.lines().filter(|line| line.starts_with('\u{2014}')).count(), 3, "{note}");
     let (_, figures) = ops(gateway, "/metrics").await;
     for line in ["log_size{corridor=\"my\"} 3", "log_cosigned_size{corridor=\"my\"} 3", "log_halted{corridor=\"my\"} 0"]
     {
@@ -216,7 +226,7 @@ async fn each_answer_of_a_witness_has_its_consequence() {
     let running = gateway.running.as_ref().unwrap().gateway.clone();
     let asked = asked(gateway, &mock);
     let text = "text/plain";
-    let other = onechannel::ledger::note::Cosigner::new(
+    let other = Cosigner::new(
         "witness.my.example/w1",
         aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&[9; 32]).unwrap(),
     );
@@ -525,27 +535,4 @@ async fn a_partners_own_log_is_cosigned_by_us_and_ours_by_the_partner() {
     let leaves = cosigned(&stage.gateway).await;
     assert!(leaves >= 6, "three messages and three checkpoints of the partner: {leaves}");
     stage.gateway.stop_and_verify().await;
-}
-
-#[tokio::test]
-async fn a_promise_without_a_witness_and_a_witness_without_an_address_are_named() {
-    let gateway = TestGateway::prepare(Databases::fresh().await).await;
-    let folder = gateway.folder.join("partners/my");
-    let text = fs::read_to_string(folder.join("party.toml")).unwrap();
-    let section = "[witness]\nprefix = \"/witness\"\nfile = \"trust/my-witness.vkey\"\n";
-    assert!(text.contains(section));
-    let named = |changed: String| {
-        fs::write(folder.join("party.toml"), changed).unwrap();
-        let faults: Vec<String> = onechannel::partner::faults(&folder).iter().map(ToString::to_string).collect();
-        faults.join("\n")
-    };
-    assert_eq!(named(text.clone()), "");
-    assert!(named(text.replace(section, "")).contains("promises a [witness]"));
-    for prefix in ["witness", "/witness/", "/wit ness", "/w?x", "https://w.example"] {
-        let wrong = text.replace("prefix = \"/witness\"", &format!("prefix = \"{prefix}\""));
-        assert!(named(wrong).contains("witness.prefix"), "{prefix}");
-    }
-    let log_key = fs::read_to_string(folder.join("trust/my-log.vkey")).unwrap();
-    fs::write(folder.join("trust/my-witness.vkey"), log_key).unwrap();
-    assert!(named(text).contains("not one of a witness"));
 }

@@ -43,7 +43,7 @@ fn line(salt: u8, n: u64) -> String {
 }
 
 /// Appends entries up to `size`, in transactions of `step`; gives the lines.
-async fn grow(databases: &Databases, signer: &NoteSigner, salt: u8, size: u64, step: u64) -> Vec<String> {
+pub(crate) async fn grow(databases: &Databases, signer: &NoteSigner, salt: u8, size: u64, step: u64) -> Vec<String> {
     let lines: Vec<String> = (0..size).map(|n| line(salt, n)).collect();
     for piece in lines.chunks(step as usize) {
         let mut transaction = databases.channel.begin().await.unwrap();

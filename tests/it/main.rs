@@ -25,6 +25,7 @@ mod ledger;
 mod lifecycle;
 mod ministry;
 mod openapi;
+mod oracles;
 mod outbound;
 mod postgres;
 mod purposes;

@@ -1,5 +1,6 @@
 //! `onechannel ledger verify`, `ledger export` and `ledger catch-up`
 
+mod copy;
 mod folder;
 
 use super::{CommandFault, Holds, read_keys, read_roots};
@@ -56,12 +57,15 @@ pub(super) enum Command {
     },
     /// Brings a halted log forward from the partner's copy of its tiles, after an old backup was restored
     #[command(
-        after_help = "Example: onechannel ledger catch-up --from copy/ --channel postgres://owner@db/channel --keys logs.keys\n\nThe copy is what the partner reads from us: `checkpoint` and `tile/entries/…` below one folder. Its entries are taken over only\nwhere they continue the log that is here and lead to the checkpoint that we signed. The gateway need not be stopped: it submits\nthe log to the witness again within seconds and goes on once that cosigns. The messages behind the entries are not in the copy:\nwhat the backup lacks is to be sent again."
+        after_help = "Examples: onechannel ledger catch-up --from copy/ --channel postgres://owner@db/channel --keys logs.keys\n          onechannel ledger catch-up --from https://gateway.xa.example/mirror --config gateway.toml \\\n              --channel postgres://owner@db/channel --keys logs.keys\n\nThe copy is what the partner reads from us: `checkpoint` and `tile/entries/…` below one folder. Its entries are taken over only\nwhere they continue the log that is here and lead to the checkpoint that we signed. The gateway need not be stopped: it submits\nthe log to the witness again within seconds and goes on once that cosigns. The messages behind the entries are not in the copy:\nwhat the backup lacks is to be sent again."
     )]
     CatchUp {
-        /// Folder of the copy (C2SP tlog-tiles)
-        #[arg(long, value_name = "DIR")]
-        from: PathBuf,
+        /// Folder of the copy (C2SP tlog-tiles), or where it lies at the partner's address, https://…
+        #[arg(long, value_name = "DIR|URL")]
+        from: String,
+        /// Configuration file, by which a partner is reached
+        #[arg(long, default_value = "gateway.toml")]
+        config: PathBuf,
         /// URL of the channel database
         #[arg(long, env = "ONECHANNEL_CHANNEL_URL", hide_env_values = true)]
         channel: String,
@@ -101,9 +105,14 @@ impl Command {
                 println!("{log}: {size} entries written to {}", folder.display());
                 Ok(true)
             }
-            Self::CatchUp { from, channel, keys } => {
-                let pool = store::pool(&channel, 1)?;
-                let (log, adopted) = folder::catch_up(&pool, &from, &read_keys(&keys)?.logs).await?;
+            Self::CatchUp { from, config, channel, keys } => {
+                let (pool, keys) = (store::pool(&channel, 1)?, read_keys(&keys)?.logs);
+                let fetched = match from.starts_with("https://") {
+                    true => Some(copy::fetch(&config, &pool, &from, &keys).await?),
+                    false => None,
+                };
+                let folder = fetched.as_ref().map_or(Path::new(&from), copy::Fetched::folder);
+                let (log, adopted) = folder::catch_up(&pool, folder, &keys).await?;
                 println!("{log}: {} entries taken over, {} now", adopted.to - adopted.from, adopted.to);
                 let mut kinds: Vec<_> = adopted.kinds.iter().map(|(kind, n)| (format!("{kind:?}"), *n)).collect();
                 kinds.sort();

@@ -5,7 +5,7 @@ use super::{
     mock_ports::{Place, Ports, Started},
 };
 use crate::sandbox::{
-    mock::{Mock, admin, log},
+    mock::{Mock, admin, log, mirror},
     pki::Pki,
     system::System,
 };
@@ -48,15 +48,19 @@ impl Arguments {
             "signing_key": files.map(|f| &f.signing_key), "key_id": files.map(|f| &f.key_id)});
         let lines = vec![
             (format!("partner {}", self.code), mock.base().to_owned()),
+            ("copy of the log".to_owned(), format!("{}{}", mock.base(), mirror::PREFIX)),
             ("admin".to_owned(), admin),
             ("credentials".to_owned(), folder.display().to_string()),
         ];
-        if let Some(gateway) = self.gateway.as_deref().filter(|_| mock.log.is_some()) {
+        if let Some(gateway) = self.gateway.as_deref() {
             let (mock, gateway, stopped) = (mock.clone(), self.system(pki, gateway)?, stopped.clone());
             tokio::spawn(async move {
-                if let Some(log) = &mock.log {
-                    log::keep_submitting(log, &gateway, stopped).await;
-                }
+                let submitting = async {
+                    if let Some(log) = &mock.log {
+                        log::keep_submitting(log, &gateway, stopped.clone()).await;
+                    }
+                };
+                tokio::join!(submitting, mirror::keep_reading(&mock.mirror, &gateway, stopped.clone()));
             });
         }
         admin::serve(mock, system, admin_listener, stopped);

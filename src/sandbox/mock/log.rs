@@ -46,7 +46,8 @@ impl MockLog {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn append(&self, entry: &[u8]) {
+    /// A record that it took.
+    pub fn append(&self, entry: &[u8]) {
         self.kept().leaves.push(leaf_hash(entry));
     }
 

@@ -5,7 +5,8 @@ use crate::{
     app::system::SystemClock,
     domain::clock::Clock,
     ledger::{
-        note::{Checkpoint, Cosigner, Role, VerifierKey},
+        cosignature::Cosigner,
+        note::{Checkpoint, Role, VerifierKey},
         tree::Hash,
         witness::{Submission, WitnessFault},
     },

@@ -5,8 +5,9 @@ use super::Journal;
 use crate::{
     domain::clock::uuid_v7,
     ledger::{
+        cosignature::Cosigner,
         entry::{Entry, EntryKind},
-        note::{Cosigner, VerifierKey},
+        note::VerifierKey,
         tree::Hash,
         witness::{Submission, WitnessFault},
     },
@@ -34,7 +35,7 @@ pub struct Witnessing<'a> {
 }
 
 impl Journal {
-    /// Cosigns a checkpoint of a partner's log if it extends the one cosigned last; gives the signature line.
+    /// Cosigns a checkpoint of a partner's log if it extends the one cosigned last; gives the signature lines.
     ///
     /// # Errors
     /// [`StoreFault`]: nothing was kept and nothing may be answered. The inner fault is for the submitter.

@@ -67,7 +67,8 @@ pub async fn check_against(
         .into_iter()
         .peekable();
         let cosigned = sqlx::query!(
-            "select size, witness, line from cosignatures where log = $1 and size > $2 and size <= $3 order by size, witness",
+            "select size, witness, line from cosignatures where log = $1 and size > $2 and size <= $3
+             order by size, witness, signature_type",
             log,
             from,
             last + 1

@@ -120,7 +120,18 @@ pub async fn release(pool: &PgPool, log: &str, token: Uuid, now: OffsetDateTime)
     Ok(())
 }
 
-/// Keeps a verified cosignature of our checkpoint of `size`, and lets a halted log go on: the witness stands by what is here.
+/// A verified signature line of a witness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The name of its key.
+    pub witness: String,
+    /// Its signature type (C2SP signed-note).
+    pub signature_type: u8,
+    /// The line without its newline.
+    pub line: String,
+}
+
+/// Keeps verified cosignatures of our checkpoint of `size`, and lets a halted log go on: the witness stands by what is here.
 /// Gives whether it was halted.
 ///
 /// # Errors
@@ -129,20 +140,20 @@ pub async fn keep(
     pool: &PgPool,
     log: &str,
     size: u64,
-    witness: &str,
-    line: &str,
+    lines: &[Line],
     now: OffsetDateTime,
 ) -> Result<bool, StoreFault> {
     let mut transaction = pool.begin().await?;
     // The empty tree has no checkpoint here; that it was cosigned says that the witness knows nothing more.
-    if size > 0 {
+    for one in lines.iter().filter(|_| size > 0) {
         sqlx::query!(
-            "insert into cosignatures (log, size, witness, line, at) values ($1, $2, $3, $4, $5)
+            "insert into cosignatures (log, size, witness, signature_type, line, at) values ($1, $2, $3, $4, $5, $6)
              on conflict on constraint cosignatures_pk do nothing",
             log,
             size as i64,
-            witness,
-            line,
+            one.witness,
+            i16::from(one.signature_type),
+            one.line,
             now
         )
         .execute(&mut *transaction)
@@ -241,7 +252,7 @@ pub async fn newest(pool: &PgPool, log: &str) -> Result<Option<Cosigned>, StoreF
 
 async fn with_lines(pool: &PgPool, log: &str, size: i64) -> Result<Option<Cosigned>, StoreFault> {
     let row = sqlx::query!(
-        r#"select c.note, (select string_agg(s.line || e'\n', '' order by s.witness) from cosignatures s
+        r#"select c.note, (select string_agg(s.line || e'\n', '' order by s.witness, s.signature_type) from cosignatures s
              where s.log = c.log and s.size = c.size) as lines
            from commits c where c.log = $1 and c.size = $2"#,
         log,

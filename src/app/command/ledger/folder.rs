@@ -5,6 +5,7 @@
 use super::CommandFault;
 use crate::{
     app::system::SystemClock,
+    client::FILE_MAX,
     domain::clock::Clock,
     ledger::{
         audit::{self, Audit, Checked},
@@ -25,9 +26,6 @@ use std::{
     io::{ErrorKind, Read},
     path::{Path, PathBuf},
 };
-
-/// No bundle is longer: 256 entries of 65,535 bytes, each after two bytes of length.
-const FILE_MAX: u64 = 256 * 65_537;
 
 /// Where stamped checkpoints lie.
 const STAMPS: &str = "time-stamp";
@@ -148,7 +146,7 @@ fn path_of(folder: &Path, resource: Resource) -> PathBuf {
     folder.join("tile").join(resource.to_string())
 }
 
-fn put(folder: &Path, resource: Resource, bytes: &[u8]) -> Result<(), CommandFault> {
+pub(super) fn put(folder: &Path, resource: Resource, bytes: &[u8]) -> Result<(), CommandFault> {
     let path = path_of(folder, resource);
     let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, bytes));
     written.map_err(|fault| CommandFault::File(path, fault))
