@@ -116,19 +116,8 @@ impl PartyClient {
         let exchange = if hybrid_only { KeyExchange::HybridOnly } else { KeyExchange::PreferHybrid };
         let tls = tls::client_config(roots, own.chain, own.key, own.clock.clone(), exchange);
         let tls = tls.map_err(|fault| fault.to_string())?;
-        #[expect(clippy::disallowed_methods, reason = "this room is the one place that makes clients")]
-        let builder = reqwest::Client::builder();
-        let http = builder
-            .tls_backend_preconfigured(tls)
-            .https_only(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .retry(reqwest::retry::never())
-            .timeout(ANSWER_WITHIN)
-            .build()
-            .map_err(|fault| fault.to_string())?;
         Ok(Self {
-            http,
+            http: http(tls, ANSWER_WITHIN, |builder| builder.https_only(true))?,
             base: base.trim_end_matches('/').to_owned(),
             signing: own.signing,
             answer_keys,
@@ -306,6 +295,23 @@ impl Answer {
         };
         exchanged::write(&head, &self.sent, &self.body)
     }
+}
+
+/// A client that does one thing: no redirects, no proxy, no retry.
+fn http(
+    tls: rustls::ClientConfig,
+    within: Duration,
+    more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, String> {
+    #[expect(clippy::disallowed_methods, reason = "this room is the one place that makes clients")]
+    let builder = reqwest::Client::builder();
+    let builder = builder
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .timeout(within);
+    more(builder).build().map_err(|fault| fault.to_string())
 }
 
 async fn read_body(mut answer: reqwest::Response, max: usize) -> Result<Vec<u8>, &'static str> {

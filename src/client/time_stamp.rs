@@ -1,12 +1,12 @@
 //! A time-stamp authority over HTTP (RFC 3161 §3.4): asked without a certificate of ours, because its token carries its own proof. Plain
 //! HTTP is as good as HTTPS for that; it shows who asks, and a digest.
 
-use super::{read_body, reason};
+use super::{http, read_body, reason};
 use crate::{
     domain::clock::Clock,
     trust::{time_stamp::TOKEN_MAX, tls},
 };
-use http::{StatusCode, header};
+use ::http::{StatusCode, header};
 use rustls_pki_types::CertificateDer;
 use std::{sync::Arc, time::Duration};
 
@@ -31,17 +31,7 @@ impl TimeStampClient {
             return Err("its address must begin with http:// or https://".to_owned());
         }
         let tls = tls::anonymous_config(roots, clock).map_err(|fault| fault.to_string())?;
-        #[expect(clippy::disallowed_methods, reason = "this room is the one place that makes clients")]
-        let builder = reqwest::Client::builder();
-        let http = builder
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .retry(reqwest::retry::never())
-            .timeout(ANSWER_WITHIN)
-            .build()
-            .map_err(|fault| fault.to_string())?;
-        Ok(Self { http, url })
+        Ok(Self { http: http(tls, ANSWER_WITHIN, |builder| builder)?, url })
     }
 
     /// What it answers to a TimeStampReq.

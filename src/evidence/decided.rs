@@ -1,7 +1,7 @@
 //! What decided about a message: the policy document that its entry names by digest, the files that the document names in turn, and what
 //! the sender's profile among them allowed.
 
-use super::{account::Sentence, archive::Record, check::Findings};
+use super::{account::Sentence, archive::Record, findings::Findings};
 use crate::{ledger::tree::Hash, partner::profile::Profile, schema::bundle, vault::sha256};
 use serde::Deserialize;
 use std::{

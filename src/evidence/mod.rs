@@ -10,6 +10,7 @@ pub mod account;
 pub mod archive;
 pub mod check;
 mod decided;
+mod findings;
 mod of_message;
 pub mod receipt;
 pub mod time_stamps;

@@ -4,8 +4,8 @@
 use super::{
     account::Sentence,
     archive::{Content, Record},
-    check::{Findings, instant, is_shown, origin},
     decided,
+    findings::{Findings, instant, is_shown, origin},
     receipt::rfc3339,
     time_stamps,
 };

@@ -1,7 +1,7 @@
 //! What the time-stamp of a checkpoint shows of a message: that its entry existed before a time which neither side could choose. Proven
 //! only under roots of time-stamp authorities that the reader brings: those of the gateway are the gateway's choice.
 
-use super::{account::Sentence, archive::Record, check::Findings, receipt::rfc3339};
+use super::{account::Sentence, archive::Record, findings::Findings, receipt::rfc3339};
 use crate::{
     ledger::receipt::{Receipt, Verified},
     trust::time_stamp::Token,

@@ -1,4 +1,4 @@
-//! C2SP tlog-cosignature: what a witness signs of a checkpoint, and who signs it. Two types of signature: Ed25519 (0x04,
+//! C2SP tlog-cosignature: who signs for a witness. What is signed is in [`super::cosigned`]. Two types of signature: Ed25519 (0x04,
 //! `cosignature/v1`) and ML-DSA-44 (0x06, `subtree/v1`; FIPS 204, pure, with an empty context). The second is what a quantum computer
 //! does not forge; it names the witness and leaves out extension lines, of which our checkpoints have none.
 //!
@@ -6,32 +6,12 @@
 //! that of tag v1.0.1. The part on ML-DSA-44 came with tag v1.1.0, whose own text was not at hand to compare. Of the subtrees that it can
 //! sign, whole trees are signed here and no others.
 
-use super::note::{Checkpoint, VerifierKey};
+use super::{
+    cosigned::{of_text, of_tree},
+    note::{Checkpoint, VerifierKey},
+};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair, ML_DSA_44_SIGNING, PqdsaKeyPair};
 use std::fmt;
-
-/// What is signed by Ed25519 of a checkpoint's text.
-pub(super) fn of_text(text: &str, time: u64) -> String {
-    format!("cosignature/v1\ntime {time}\n{text}")
-}
-
-/// What is signed by ML-DSA-44 of the tree of a checkpoint (`cosigned_message`, in the notation of RFC 8446 §3); `None` where a name has
-/// more than 255 bytes.
-pub(super) fn of_tree(cosigner: &str, time: u64, checkpoint: &Checkpoint) -> Option<Vec<u8>> {
-    let mut message = b"subtree/v1\n\0".to_vec();
-    let mut name = |name: &str, number: u64| {
-        message.push(u8::try_from(name.len()).ok().filter(|length| *length > 0)?);
-        message.extend_from_slice(name.as_bytes());
-        message.extend_from_slice(&number.to_be_bytes());
-        Some(())
-    };
-    name(cosigner, time)?;
-    let start = 0;
-    name(&checkpoint.origin, start)?;
-    message.extend_from_slice(&checkpoint.size.to_be_bytes());
-    message.extend_from_slice(&checkpoint.root);
-    Some(message)
-}
 
 /// Cosigns checkpoints of others under one name. Its keys sign nothing else: what Ed25519 signs here does not say the name.
 pub struct Cosigner {
@@ -71,7 +51,7 @@ impl Cosigner {
         let line = |verifier: &VerifierKey, signature: &[u8]| verifier.line(&[&time.to_be_bytes(), signature].concat());
         let mut lines = line(verifier, key.sign(of_text(&checkpoint.to_text(), time).as_bytes()).as_ref());
         let by_ml_dsa = self.ml_dsa.as_ref().and_then(|(key, verifier)| {
-            let message = of_tree(&verifier.name, time, checkpoint)?;
+            let message = of_tree(&verifier.name, time, (&checkpoint.origin, checkpoint.size, &checkpoint.root))?;
             let mut signature = vec![0; key.algorithm().signature_len()];
             key.sign(&message, &mut signature).expect("a whole key signs any message into a buffer of its length");
             Some(line(verifier, &signature))
@@ -83,7 +63,10 @@ impl Cosigner {
 
 #[cfg(test)]
 mod tests {
-    use super::super::note::{NoteFault, NoteSigner, Signed, open};
+    use super::super::{
+        note::{NoteFault, NoteSigner, Signed, open},
+        tree::Hash,
+    };
     use super::*;
 
     const NAME: &str = "witness.example.com/w1";
@@ -95,6 +78,10 @@ mod tests {
 
     fn log() -> NoteSigner {
         NoteSigner::new("example.com/behind-the-sofa", pair(3))
+    }
+
+    fn tree(checkpoint: &Checkpoint) -> (&str, u64, &Hash) {
+        (&checkpoint.origin, checkpoint.size, &checkpoint.root)
     }
 
     fn witness() -> Cosigner {
@@ -121,12 +108,12 @@ mod tests {
             "00000000013e2dc3",
             "0ac5186a91863e8e1d90c808014aa89bf5da8e3ee1d9f07630f0378f68f1ab62",
         );
-        assert_eq!(hex::encode(of_tree(NAME, AT, &checkpoint()).unwrap()), message);
+        assert_eq!(hex::encode(of_tree(NAME, AT, tree(&checkpoint())).unwrap()), message);
         let long = "n".repeat(256);
-        assert_eq!(of_tree(&long, AT, &checkpoint()), None);
-        assert_eq!(of_tree(NAME, AT, &Checkpoint { origin: long.clone(), ..checkpoint() }), None);
-        assert!(of_tree(&long[1..], AT, &checkpoint()).is_some());
-        assert_eq!(of_tree("", AT, &checkpoint()), None);
+        assert_eq!(of_tree(&long, AT, tree(&checkpoint())), None);
+        assert_eq!(of_tree(NAME, AT, tree(&Checkpoint { origin: long.clone(), ..checkpoint() })), None);
+        assert!(of_tree(&long[1..], AT, tree(&checkpoint())).is_some());
+        assert_eq!(of_tree("", AT, tree(&checkpoint())), None);
     }
 
     #[test]

@@ -31,6 +31,7 @@
 
 pub mod audit;
 pub mod cosignature;
+mod cosigned;
 pub mod entry;
 pub mod note;
 pub mod receipt;

@@ -1,8 +1,8 @@
 //! C2SP signed-note (v1.0.0) and tlog-checkpoint (v1.0.0): a short text with lines of signatures, each by a log (Ed25519, signature type
-//! 0x01) or by a witness that says when (Ed25519, 0x04, or ML-DSA-44, 0x06). What a witness signs is [`super::cosignature`]'s. Other types
+//! 0x01) or by a witness that says when (Ed25519, 0x04, or ML-DSA-44, 0x06). What a witness signs is [`super::cosigned`]'s. Other types
 //! read as unknown keys.
 
-use super::{cosignature, tree::Hash};
+use super::{cosigned, tree::Hash};
 use aws_lc_rs::{
     digest,
     signature::{ED25519, Ed25519KeyPair, KeyPair, ML_DSA_44, UnparsedPublicKey},
@@ -154,13 +154,14 @@ impl VerifierKey {
             }
             (Public::Ed25519(key), Role::Witness) => {
                 let (time, signature) = timed()?;
-                let message = cosignature::of_text(text, time);
+                let message = cosigned::of_text(text, time);
                 UnparsedPublicKey::new(&ED25519, key).verify(message.as_bytes(), signature).ok()?;
                 Some(Some(time))
             }
             (Public::MlDsa44(key), _) => {
                 let (time, signature) = timed()?;
-                let message = cosignature::of_tree(&self.name, time, &Checkpoint::parse(text).ok()?)?;
+                let Checkpoint { origin, size, root } = Checkpoint::parse(text).ok()?;
+                let message = cosigned::of_tree(&self.name, time, (&origin, size, &root))?;
                 UnparsedPublicKey::new(&ML_DSA_44, &key[..]).verify(&message, signature).ok()?;
                 // Without a time it says that the tree is consistent, and not that it was the largest.
                 Some(Some(time).filter(|time| *time > 0))
