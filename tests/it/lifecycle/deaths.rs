@@ -53,7 +53,7 @@ async fn a_withdrawal_that_is_held_may_be_decided_by_two_officers() {
     sent(&kp2mi, &nominated(300, "E7654321", "H-1")).await;
     sent(&my, &told("death.reported.v1", "P-POL", 9, "E7654321", |e| e["id"] = json!("dh1-7"))).await;
     let undo = event("message.invalidated.v1", "P-POL", |e| {
-        e["time"] = ago(-48);
+        e["time"] = ago(-24 * 100);
         e["data"]["placement"] = json!({"reference": "E7654321-x"});
         e["data"]["invalidates"]["id"] = json!("dh1-7");
     });
