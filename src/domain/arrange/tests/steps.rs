@@ -28,8 +28,11 @@ fn steps(said: &[Assertion]) -> usize {
     COUNTED.get()
 }
 
+/// Fills a set with so many of each kind.
+type Fill = fn(&mut Vec<Assertion>, u32);
+
 /// How many steps a set of this size takes, for each of its messages.
-fn each(count: u32, fill: impl Fn(&mut Vec<Assertion>, u32)) -> usize {
+fn each(count: u32, fill: Fill) -> usize {
     let mut said = Vec::new();
     fill(&mut said, count);
     steps(&said) / said.len()
@@ -37,7 +40,7 @@ fn each(count: u32, fill: impl Fn(&mut Vec<Assertion>, u32)) -> usize {
 
 #[test]
 fn many_words_of_one_death_are_looked_at_once() {
-    let sets: [(&str, fn(&mut Vec<Assertion>, u32)); 4] = [
+    let sets: [(&str, Fill); 4] = [
         ("one passport of two", |said, count| {
             said.push(registers(1, 0, &[reference(1), passport(1), nik(1)]));
             said.push(registers(2, 0, &[reference(2), passport(1), nik(2)]));
