@@ -49,6 +49,8 @@ pub(super) struct Links<'a> {
     holders: Vec<Vec<usize>>,
     /// Registrations by the references that they name.
     registrations: Vec<Vec<usize>>,
+    /// Messages that state a lifelong number by the references that they name.
+    stated: Vec<Vec<usize>>,
     /// Messages by the lifelong number that they state.
     stating: BTreeMap<Token, Vec<usize>>,
     /// All lifelong numbers that were ever stated of the placement of a message that states one, by its position.
@@ -85,6 +87,7 @@ impl<'a> Links<'a> {
             said,
             holders: vec![Vec::new(); known.len()],
             registrations: vec![Vec::new(); known.len()],
+            stated: vec![Vec::new(); known.len()],
             stating: BTreeMap::new(),
             fellows: BTreeMap::new(),
             entries: Vec::new(),
@@ -103,6 +106,9 @@ impl<'a> Links<'a> {
         names.all().chain(names.cases.iter().copied()).for_each(|token| self.holders[token].push(n));
         if self.said[n].registers {
             names.references.iter().for_each(|token| self.registrations[*token].push(n));
+        }
+        if !names.people.is_empty() {
+            names.references.iter().for_each(|token| self.stated[*token].push(n));
         }
         names.people.iter().for_each(|person| self.stating.entry(*person).or_default().push(n));
         if counts && !names.people.is_empty() {
@@ -127,6 +133,11 @@ impl<'a> Links<'a> {
     /// How many entries of a register there were at an instant.
     pub(super) fn entries_by(&self, at: OffsetDateTime) -> usize {
         self.entries.partition_point(|n| self.said[*n].asserted_at <= at)
+    }
+
+    /// The tag of a message among its references: the last.
+    fn row_of(&self, n: usize) -> Option<usize> {
+        self.names[n].references.last().copied()
     }
 
     /// Registrations with a reference that a message names.
@@ -271,16 +282,23 @@ impl<'l, 'a> Chains<'l, 'a> {
     pub(super) fn start(&self, death: usize) -> Start {
         let names = &self.links.names[death];
         let chains = |tokens: &mut dyn Iterator<Item = usize>| tokens.map(|token| self.chain_of[token]).collect();
+        // Its own row does not say whose it is, whatever a register says of that row.
+        let named = names.references.iter().filter(|token| self.links.row_of(death) != Some(**token));
+        let entries: BTreeSet<usize> = named.filter_map(|token| self.entry_of[*token]).collect();
         match self.whose[death] {
             Whose::Stated => ((*self.links.fellows[&death]).clone(), BTreeSet::new(), BTreeSet::new()),
-            // An identifier of somebody else beside her reference may be the true one.
-            Whose::Entry(entry) => {
-                let others = names.worker.iter().copied().filter(|token| !self.hers.contains(&(entry, *token)));
-                (BTreeSet::new(), BTreeSet::from([entry]), chains(&mut others.into_iter()))
+            // An identifier of somebody else beside her reference may be the true one, and so may what a register says since.
+            _ if entries.len() == 1 => {
+                let stated = names.references.iter().flat_map(|token| &self.links.stated[*token]);
+                let people = stated.flat_map(|n| self.links.fellows[n].iter().copied()).collect();
+                let is_hers = |token: &usize| entries.iter().any(|entry| self.hers.contains(&(*entry, *token)));
+                let others = names.worker.iter().copied().filter(|token| !is_hers(token));
+                let chains = chains(&mut others.into_iter());
+                (people, entries, chains)
             }
-            Whose::Open => {
+            _ => {
                 let cases = names.cases.iter().copied().filter(|_| names.anonymous);
-                (BTreeSet::new(), BTreeSet::new(), chains(&mut names.all().chain(cases)))
+                (BTreeSet::new(), entries, chains(&mut names.all().chain(cases)))
             }
         }
     }

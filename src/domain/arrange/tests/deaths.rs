@@ -293,3 +293,19 @@ fn a_death_that_names_one_and_anothers_passport_may_be_eithers() {
     let said = [&said[..4], &[hers]].concat();
     assert_eq!(reads(&said, &[1, 2, 4]), [true, false, false], "her own number beside it adds nothing");
 }
+
+#[test]
+fn a_register_that_names_the_row_of_a_death_takes_it_from_nobody() {
+    let said = [
+        registers(1, 0, &[passport(1), nik(1)]),
+        says(2, 1, FactKind::Permit, "ISSUED", &[reference(7), passport(1)]),
+        says(3, 9, FactKind::Death, "DECEASED", &[reference(7), reference(8)]),
+        registers(4, 20, &[passport(2), nik(2), link_to(3)]),
+        registers(5, 20, &[passport(3), nik(3), reference(8)]),
+        registers(6, 21, &[passport(1), nik(4)]),
+    ];
+    for known in 3..7 {
+        assert!(reads(&said[..known], &[1])[0], "with {known}");
+    }
+    assert_eq!(reads(&said, &[4, 5, 6]), [true, true, true], "a register says that it may be either");
+}
