@@ -8,8 +8,8 @@
 //!    ledger leaf and its deliveries has committed. (`it::journal::a_crash_of_the_database_under_load…`,
 //!    `it::faults::whatever_is_killed…`)
 //! 2. **One state from any order.** Who is who, which placements a worker has and where each is are pure functions of the set of
-//!    admitted messages. (`domain::fold::tests::any_order_with_any_duplicates…`, `domain::arrange::tests::any_order_tells…`,
-//!    `domain::arrange::tests::no_claim_brings_anybody_back_to_life`, `it::histories::any_history_in_any_order…`)
+//!    admitted messages. (`domain::fold::tests::any_order_with_any_duplicates…`, `domain::arrange::tests::properties::any_order_tells…`,
+//!    `domain::arrange::tests::properties::no_claim_brings_anybody_back_to_life`, `it::histories::any_history_in_any_order…`)
 //! 3. **At least once, applied once.** A message's id makes a repeat harmless; exactly-once is never claimed.
 //!    (`it::journal::a_repeat_gets_the_same_receipt…`, `it::journal::two_instances_on_one_database…`)
 //! 4. **Nothing is dropped.** What a party is to be told is a row written with its cause; a try that fails leaves it due.

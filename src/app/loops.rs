@@ -95,12 +95,13 @@ pub(super) async fn cosign(gateway: Arc<Gateway>, witness: Witness, mut stop: wa
 pub(super) async fn stamp(gateway: Arc<Gateway>, authority: Authority, mut stop: watch::Receiver<bool>) {
     gateway.stamping.begin();
     loop {
-        if let Err(fault) = time_stamps::round(&gateway, &authority).await {
+        let stamped = time_stamps::round(&gateway, &authority).await.unwrap_or_else(|fault| {
             tracing::error!(%fault, "it could not be seen which checkpoints are to be time-stamped");
-        }
+            0
+        });
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            () = gateway.stamping.next_look() => {}
+            () = gateway.stamping.next_look(stamped > 0) => {}
         }
     }
 }

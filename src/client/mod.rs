@@ -261,10 +261,9 @@ impl PartyClient {
             verified.map(|one| Some(one.base)).map_err(|_| "answer-signature-wrong")
         };
         let retry_after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let signature = headers.get(&httpsig::SIGNATURE).and_then(|value| value.to_str().ok());
         Ok(Answer {
             status,
-            signature: signature.map(str::to_owned),
+            signature: httpsig::kept_field(&headers, &httpsig::SIGNATURE),
             retry_after: retry_after.map(Duration::from_secs),
             signed,
             sent: body.to_vec(),

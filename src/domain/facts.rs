@@ -157,7 +157,7 @@ pub enum Effect {
 /// How far an identifier reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reach {
-    /// It names one placement: a reference, a visa, a case.
+    /// It names one placement: a reference, a visa, a permit.
     Placement,
     /// It names a worker: a passport, a residence number.
     Worker,

@@ -234,6 +234,21 @@ pub fn fold_among<'a>(
     state
 }
 
+/// The state of a placement with deaths that stand elsewhere and count here: `own` is what its own messages say. One that may be
+/// another's is no word of her, so that when she was last heard of stays.
+pub fn with_deaths<'a>(
+    own: State,
+    standing: &Standing<'_>,
+    members: impl Iterator<Item = &'a Assertion>,
+    deaths: impl ExactSizeIterator<Item = &'a Assertion>,
+    rules: &FoldRules,
+) -> State {
+    if deaths.len() == 0 {
+        return own;
+    }
+    State { heard_at: own.heard_at, ..fold_among(standing, members.chain(deaths), rules) }
+}
+
 /// Fields in which the registered contract in force differs from the submitted one in force, among those that both state.
 fn substituted(facts: &Facts, paths: &BTreeMap<u16, Vec<Said<'_, &[u8; 16]>>>, rules: &FoldRules) -> BTreeSet<u16> {
     let (Some(submitted), Some(registered)) = (facts.get(&FactKind::Submission), facts.get(&FactKind::Registration))

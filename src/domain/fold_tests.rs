@@ -196,3 +196,16 @@ proptest! {
         prop_assert_eq!(Stage::ALL[stage].as_str().parse(), Ok(Stage::ALL[stage]));
     }
 }
+
+#[test]
+fn a_death_that_stands_elsewhere_counts_and_is_no_word_of_her() {
+    let own = [says(1, 1, vec![status(FactKind::Entry, "ARRIVED")])];
+    let death = says(2, 9, vec![status(FactKind::Death, "DECEASED")]);
+    let all = [own[0].clone(), death.clone()];
+    let standing = Standing::of(&all);
+    let rules = FoldRules::default();
+    let alone = fold_among(&standing, &own, &rules);
+    let with = with_deaths(alone.clone(), &standing, own.iter(), [death].iter(), &rules);
+    assert_eq!((with.stage, with.heard_at), (Stage::Deceased, alone.heard_at));
+    assert_eq!(with_deaths(alone.clone(), &standing, own.iter(), [].iter(), &rules), alone);
+}

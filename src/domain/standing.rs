@@ -2,13 +2,13 @@
 //! replaced by a later version under the same id.
 //!
 //! Looks at the whole set, whichever placement a message belongs to, and never at the order of arrival. A death falls silent only
-//! where two officers stand by what silences it.
+//! where two officers stand by what silences it; it stays so whatever later version comes that nobody stood by.
 
 use super::facts::{Assertion, Effect, FactKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Officers who must stand by what undoes a death.
-const OFFICERS_TO_UNDO_A_DEATH: usize = 2;
+pub(super) const OFFICERS_TO_UNDO_A_DEATH: usize = 2;
 
 type Tag = [u8; 16];
 
@@ -46,9 +46,16 @@ impl<'a> Standing<'a> {
         }
         for all in versions.values().filter(|all| all.len() > 1) {
             let left = all.iter().filter(|one| !standing.silent.contains(&one.tag));
-            let Some(last) = left.max_by_key(|one| one.rank()) else { continue };
-            for one in all.iter().filter(|one| one.tag != last.tag) {
-                standing.silence(one, last);
+            let last = left.max_by_key(|one| one.rank()).copied();
+            // What two officers stand by stays settled, whatever version comes after it.
+            let settles = |one: &&&Assertion| standing.approved_by(&one.tag) >= OFFICERS_TO_UNDO_A_DEATH;
+            let settled = all.iter().filter(settles).max_by_key(|one| one.rank()).copied();
+            for one in all {
+                for by in
+                    settled.filter(|by| by.rank() > one.rank()).into_iter().chain(last.filter(|by| by.tag != one.tag))
+                {
+                    standing.silence(one, by);
+                }
             }
         }
         standing
@@ -152,5 +159,29 @@ mod tests {
         let approve = |n, officer| says(n, 3, vec![Effect::Approve { target: [2; 16], officer: [officer; 16] }]);
         assert_eq!(in_force(&[death.clone(), corrected.clone(), approve(3, 1)]), [1, 2, 3]);
         assert_eq!(in_force(&[death, corrected, approve(3, 1), approve(4, 2)]), [2, 3, 4]);
+    }
+
+    #[test]
+    fn what_two_officers_settled_stays_settled_whatever_version_comes_later() {
+        let death = || status(FactKind::Death);
+        let first = says(1, 1, vec![death()]);
+        let corrected = |n, hour| correction(n, hour, FactKind::Death);
+        let approve = |n, officer| says(n, 3, vec![Effect::Approve { target: [2; 16], officer: [officer; 16] }]);
+        let settled = [first, corrected(2, 2), approve(3, 1), approve(4, 2)];
+        assert_eq!(in_force(&settled), [2, 3, 4]);
+        let again = [&settled[..], &[corrected(5, 5)]].concat();
+        assert_eq!(in_force(&again), [2, 3, 4, 5], "only the second waits for officers now");
+        let held = Assertion { held: true, ..corrected(5, 5) };
+        let by_one = says(6, 6, vec![Effect::Approve { target: [5; 16], officer: [1; 16] }]);
+        assert_eq!(in_force(&[&settled[..], &[held, by_one]].concat()), [2, 3, 4, 5, 6]);
+        let withdrawn = says(7, 7, vec![Effect::Invalidate { target: [1; 16] }]);
+        assert_eq!(
+            in_force(&[&settled[..], &[withdrawn]].concat()),
+            [2, 3, 4, 7],
+            "nor does a withdrawal bring it back"
+        );
+        // What has a greater revision was never replaced by it.
+        let greater = Assertion { revision: Some(9), ..settled[0].clone() };
+        assert_eq!(in_force(&[&[greater][..], &settled[1..]].concat()), [1, 2, 3, 4]);
     }
 }

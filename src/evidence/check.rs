@@ -61,9 +61,11 @@ pub fn account(archive: &Archive, bytes: Option<&[u8]>, given: &Keys) -> Account
     }
     let by_hand = by_hand.into_iter().map(Sentence::of).collect();
     let (proven, not_proven) = (findings.proven.finish(), findings.not_proven.finish());
+    let is_listed = bytes.is_none() || proven.iter().any(|one| one.key() == "evidence.listed");
     let verdict = match (findings.faults.is_empty(), proven.is_empty()) {
         (false, _) => "evidence.fails",
         (true, true) => "evidence.nothing",
+        (true, false) if !is_listed => "evidence.holds-unlisted",
         (true, false) => "evidence.holds",
     };
     let title = scope.map_or_else(

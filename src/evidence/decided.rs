@@ -62,8 +62,8 @@ pub(super) fn folders(findings: &mut Findings<'_>) {
     findings.folders = digests;
 }
 
-/// What decided about one message.
-pub(super) fn check(findings: &mut Findings<'_>, record: &Record, policy: Hash, presented: &[String]) {
+/// What decided about one message. `signer` is the key that signed it, where that is proven and it says itself in whose name and when.
+pub(super) fn check(findings: &mut Findings<'_>, record: &Record, policy: Hash, signer: Option<&str>) {
     let archive = findings.archive;
     let digest = hex::encode(policy);
     let name = format!("policies/{digest}.json");
@@ -92,7 +92,7 @@ pub(super) fn check(findings: &mut Findings<'_>, record: &Record, policy: Hash, 
     } else {
         findings.not_proven.of(record, unknown());
     }
-    if profile.is_some_and(|profile| may_speak(&profile, record, presented)) {
+    if profile.is_some_and(|profile| may_speak(&profile, record, signer)) {
         let claim = Sentence::of("evidence.mandate").with("client", &record.client);
         findings.proven.of(record, claim.with("authority", &record.authority));
     } else {
@@ -100,12 +100,11 @@ pub(super) fn check(findings: &mut Findings<'_>, record: &Record, policy: Hash, 
     }
 }
 
-/// Whether the client by that name, which presented these DNS names, spoke for the authority with its mandate of that day.
-fn may_speak(profile: &Profile, record: &Record, presented: &[String]) -> bool {
+/// Whether the client by that name, whose key signed, spoke for the authority with its mandate of that day.
+fn may_speak(profile: &Profile, record: &Record, signer: Option<&str>) -> bool {
     let client = profile.client.iter().find(|client| client.id == record.client);
-    let named = client.is_some_and(|client| {
-        let san = client.san.to_ascii_lowercase();
-        client.authorities.contains(&record.authority) && presented.contains(&san)
+    let signed = client.is_some_and(|client| {
+        client.authorities.contains(&record.authority) && client.key.iter().any(|key| Some(key.kid.as_str()) == signer)
     });
-    named && profile.offset().is_ok_and(|zone| profile.mandated(&record.authority, record.asserted_at, zone))
+    signed && profile.offset().is_ok_and(|zone| profile.mandated(&record.authority, record.asserted_at, zone))
 }

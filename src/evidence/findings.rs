@@ -13,11 +13,13 @@ use crate::{
     },
     trust::{keys::VerifyingKey, time_stamp::Roots},
 };
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// Keys that the reader brings. Of each kind: none given, those in the archive are used.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +36,8 @@ pub struct Keys {
 pub(super) struct Findings<'a> {
     pub(super) archive: &'a Archive,
     pub(super) logs: Vec<VerifierKey>,
+    /// Whether these are the reader's own.
+    pub(super) brought_logs: bool,
     signing: Vec<(Key, Arc<VerifyingKey>)>,
     /// Keys of the archive that the reader, who brought others, did not bring.
     left: Vec<Key>,
@@ -47,6 +51,10 @@ pub(super) struct Findings<'a> {
     pub(super) time_stamps: Option<&'a Roots>,
     /// Digests of folders, by their names.
     pub(super) folders: BTreeMap<String, Hash>,
+    /// Requests and pages that were read, where they are JSON.
+    pub(super) pages: BTreeMap<Uuid, Option<Value>>,
+    /// Entries that messages claim.
+    pub(super) entries: BTreeSet<(String, u64)>,
 }
 
 /// Sentences, each with the messages of which it holds.
@@ -88,6 +96,7 @@ impl<'a> Findings<'a> {
         let mut findings = Self {
             archive,
             logs: given.logs.clone(),
+            brought_logs: !given.logs.is_empty(),
             signing: Vec::new(),
             left: Vec::new(),
             gateway: None,
@@ -98,6 +107,8 @@ impl<'a> Findings<'a> {
             used: BTreeSet::new(),
             time_stamps: given.time_stamps.as_ref(),
             folders: BTreeMap::new(),
+            pages: BTreeMap::new(),
+            entries: BTreeSet::new(),
         };
         let Some(archived) = archive.json::<Vec<Key>>(archive::KEYS) else {
             findings.fault("unreadable", archive::KEYS);
@@ -167,7 +178,7 @@ impl<'a> Findings<'a> {
                 }
                 Some((receipt, verified))
             }
-            Err(ReceiptFault::Checkpoint(NoteFault::UnknownSigner)) if !self.has_log(origin(&receipt.checkpoint)) => {
+            Err(ReceiptFault::Checkpoint(NoteFault::UnknownSigner)) if self.brought_logs => {
                 let unknown = Sentence::of("evidence.log-key").with("log", origin(&receipt.checkpoint));
                 self.not_proven.of_member(member, unknown);
                 None
@@ -190,18 +201,9 @@ impl<'a> Findings<'a> {
         self.left.iter().any(|key| is_of(key, party, kid))
     }
 
-    /// Whether there is a key of a log.
-    pub(super) fn has_log(&self, origin: &str) -> bool {
-        self.logs.iter().any(|key| key.role == Role::Log && key.name == origin)
-    }
-
     /// A key that proved something.
     pub(super) fn used(&mut self, key: &VerifyingKey) {
         self.used.insert(key.jwk().to_string());
-    }
-
-    pub(super) fn used_line(&mut self, line: String) {
-        self.used.insert(line);
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     ledger::{
         entry::EntryKind,
-        note::{Role, Signed},
+        note::{NoteFault, Role, Signed, VerifierKey},
         receipt::{Receipt, Verified},
     },
     trust::{
@@ -25,6 +25,8 @@ use crate::{
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// What is kept of a signature.
 #[derive(Deserialize)]
@@ -60,43 +62,54 @@ pub(super) fn check(findings: &mut Findings<'_>, record: &Record) {
         findings.fault("other", &name("receipt.json"));
     }
     let log = &verified.checkpoint.origin;
+    if !findings.entries.insert((log.clone(), receipt.index)) {
+        // One entry is of one message.
+        findings.fault("other", &name("receipt.json"));
+    }
     findings.proven.of(record, Sentence::of("evidence.entry").with("log", log));
     if verified.bytes_match == Some(true) {
         findings.proven.of(record, Sentence::of("evidence.bytes"));
     }
     if let Some(bytes) = request {
-        let presented = sender(findings, record, &name("signature.json"), &bytes_name, bytes);
-        in_the_name(findings, record, &folder, bytes);
-        decided::check(findings, record, entry.policy, &presented);
+        let signer = sender(findings, record, &name("signature.json"), &bytes_name, bytes);
+        let said = in_the_name(findings, record, &folder, bytes);
+        decided::check(findings, record, entry.policy, signer.as_deref().filter(|_| said));
     } else {
-        decided::check(findings, record, entry.policy, &[]);
+        decided::check(findings, record, entry.policy, None);
     }
     told(findings, record, &folder);
     bounds(findings, record, &folder, &receipt, &verified);
     findings.not_proven.of(record, Sentence::of("evidence.own-answer"));
 }
 
-/// The sender's signature over the bytes; gives the DNS names of the connection's certificate.
-fn sender(findings: &mut Findings<'_>, record: &Record, name: &str, bytes_name: &str, bytes: &[u8]) -> Vec<String> {
+/// The sender's signature over the bytes; gives the id of the key by which it is proven that they were signed.
+fn sender(findings: &mut Findings<'_>, record: &Record, name: &str, bytes_name: &str, bytes: &[u8]) -> Option<String> {
     let Some(kept) = findings.archive.json::<Signature>(name) else {
         findings.fault("unreadable", name);
-        return Vec::new();
+        return None;
     };
+    let mut signer = None;
     match (&kept.signature_base, &kept.signature) {
         (Some(base), Some(signature)) => {
             if let Some(kept) = signed(findings, record, name, &record.party, (base, signature)) {
-                let claim = |key: &str| Sentence::of(key).with("key", &kept.keyid).with("party", &record.party);
+                let target = kept.target.as_deref().unwrap_or("-");
+                let claim = |key: &str| {
+                    let claim = Sentence::of(key).with("key", &kept.keyid).with("party", &record.party);
+                    claim.with("target", target)
+                };
                 match &kept.content_digest {
                     Some(value) if digest::is_of(value, bytes) => {
                         findings.proven.of(record, claim("evidence.sender"));
+                        signer = Some(kept.keyid.clone());
                     }
                     // An item of a batch or of a page: what was signed is the digest of the whole. The log's entry commits to the item.
                     Some(value) => match whole(findings, record, bytes) {
-                        None => findings.not_proven.of(record, claim("evidence.sender-part")),
-                        Some((_, true, body)) if digest::is_of(value, body) => {
+                        Some((name, _, body)) if !digest::is_of(value, body) => findings.fault("digest", &name),
+                        Some((_, true, _)) => {
                             findings.proven.of(record, claim("evidence.sender-whole"));
+                            signer = Some(kept.keyid.clone());
                         }
-                        Some((name, ..)) => findings.fault("digest", &name),
+                        _ => findings.not_proven.of(record, claim("evidence.sender-part")),
                     },
                     None => findings.fault("digest", bytes_name),
                 }
@@ -107,40 +120,60 @@ fn sender(findings: &mut Findings<'_>, record: &Record, name: &str, bytes_name: 
     if let Some(state) = &kept.revocation {
         findings.stated.of(record, Sentence::of("evidence.revocation").with("state", state));
     }
-    let Some(thumbprint) = &kept.certificate else { return Vec::new() };
-    certificate(findings, record, thumbprint)
+    if let Some(thumbprint) = &kept.certificate {
+        certificate(findings, record, thumbprint);
+    }
+    signer
 }
 
-/// The request or page in which a message came, if it is here: its file, whether the message's bytes are part of it, its body. A page is
-/// read and its records are kept each by itself, so that there the same values count.
-fn whole<'a>(findings: &Findings<'a>, record: &Record, bytes: &[u8]) -> Option<(String, bool, &'a [u8])> {
-    let name = format!("requests/{}", record.part_of?);
-    let body = findings.archive.members.get(&name)?;
-    let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
-    let is_part = body.windows(bytes.len().max(1)).any(|part| part == bytes)
-        || read(bytes).zip(read(body)).is_some_and(|(record, page)| holds(&page, &record));
+/// The request or page in which a message was stored, if it is here: its file, whether the message is one of its records, its body. A
+/// page is read and its records are kept each by itself, so that there the same values count; of a file of rows, header and row.
+fn whole<'a>(findings: &mut Findings<'a>, record: &Record, bytes: &[u8]) -> Option<(String, bool, &'a [u8])> {
+    let archive = findings.archive;
+    let id = record.part_of?;
+    let name = format!("requests/{id}");
+    let body = archive.members.get(&name)?;
+    let page = findings.pages.entry(id).or_insert_with(|| serde_json::from_slice(body).ok());
+    let lines = |bytes: &[u8]| -> BTreeSet<Vec<u8>> {
+        let lines = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).split(|byte| *byte == b'\n');
+        lines.map(|line| line.trim_ascii_end().to_vec()).filter(|line| !line.is_empty()).collect()
+    };
+    let is_part = match (page, serde_json::from_slice::<Value>(bytes)) {
+        (Some(page), Ok(record)) => has_record(page, &record),
+        (None, Err(_)) => lines(bytes).is_subset(&lines(body)),
+        _ => false,
+    };
     Some((name, is_part, body))
 }
 
-/// Whether a value is, or has in it, another.
-fn holds(value: &Value, part: &Value) -> bool {
-    value == part
-        || match value {
-            Value::Array(items) => items.iter().any(|item| holds(item, part)),
-            Value::Object(members) => members.values().any(|member| holds(member, part)),
-            _ => false,
-        }
+/// Whether a value is an item of a list, which the other is or has in it.
+fn has_record(page: &Value, record: &Value) -> bool {
+    match page {
+        Value::Array(items) => items.contains(record),
+        Value::Object(members) => members.values().any(|member| has_record(member, record)),
+        _ => false,
+    }
 }
 
-/// In whose name the message says that it was sent. Bytes in a party's own format say so only through its mapping.
-fn in_the_name(findings: &mut Findings<'_>, record: &Record, folder: &str, bytes: &[u8]) {
-    let event: Option<Value> = serde_json::from_slice(bytes).ok();
-    match event.as_ref().filter(|event| event.get("specversion").is_some()).map(|event| &event["authority"]) {
-        Some(authority) if authority.as_str() == Some(&record.authority) => {}
-        Some(_) => findings.fault("other", &format!("{folder}/record.json")),
+/// In whose name, and when, the message says that it was sent; gives whether it says what is on record. Bytes in a party's own format say
+/// so only through its mapping.
+fn in_the_name(findings: &mut Findings<'_>, record: &Record, folder: &str, bytes: &[u8]) -> bool {
+    let is_mapped = findings.archive.members.contains_key(&format!("{folder}/event.json"));
+    let event: Option<Value> = serde_json::from_slice(bytes).ok().filter(|_| !is_mapped);
+    let text = |name: &str| event.as_ref().and_then(|event| event[name].as_str()).filter(|text| text.len() <= 200);
+    match text("authority") {
+        Some(authority) if authority == record.authority => {
+            let time = text("time").and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+            time == Some(record.asserted_at)
+        }
+        Some(_) => {
+            findings.fault("other", &format!("{folder}/record.json"));
+            false
+        }
         None => {
             let read = Sentence::of("evidence.authority-read").with("authority", &record.authority);
             findings.not_proven.of(record, read);
+            is_mapped
         }
     }
 }
@@ -153,7 +186,8 @@ fn signed(
     party: &str,
     (base, signature): (&str, &str),
 ) -> Option<Kept> {
-    let tag = if base.contains("\"@status\": ") { RESPONSE_TAG } else { REQUEST_TAG };
+    let is_answer = base.lines().any(|line| line.starts_with("\"@status\": "));
+    let tag = if is_answer { RESPONSE_TAG } else { REQUEST_TAG };
     let mut named = String::new();
     let mut fault = None;
     // One id may have stood for several keys over the years.
@@ -180,7 +214,8 @@ fn signed(
         }
     }
     match fault {
-        None if findings.was_left(party, &named) => {
+        // Of two keys of one id the reader may have brought the other.
+        _ if findings.was_left(party, &named) => {
             let left = Sentence::of("evidence.signing-key").with("key", &named).with("party", party);
             findings.not_proven.of(record, left);
         }
@@ -190,26 +225,27 @@ fn signed(
     None
 }
 
-/// The certificate of the connection, against the roots of its party; gives its DNS names.
-fn certificate(findings: &mut Findings<'_>, record: &Record, thumbprint: &str) -> Vec<String> {
+/// The certificate of the connection, against the roots of its party. Which certificate it was, and which roots are the party's, the
+/// gateway says: no digest names them.
+fn certificate(findings: &mut Findings<'_>, record: &Record, thumbprint: &str) {
     let archive = findings.archive;
     let name = format!("certificates/{thumbprint}.pem");
     let Some(pem) = archive.members.get(&name) else {
         findings.not_proven.of(record, Sentence::of("evidence.no-certificate"));
-        return Vec::new();
+        return;
     };
     let read = |pem: &[u8]| CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().unwrap_or_default();
     let chain = read(pem);
     if chain.first().is_none_or(|leaf| hex::encode(sha256(leaf)) != thumbprint) {
         findings.fault("certificate", &name);
-        return Vec::new();
+        return;
     }
     let roots = format!("roots/{}/", record.party);
     let roots = archive.members.iter().filter(|(name, _)| name.starts_with(&roots));
     let roots: Vec<CertificateDer<'static>> = roots.flat_map(|(_, pem)| read(pem)).collect();
     if roots.is_empty() {
         findings.not_proven.of(record, Sentence::of("evidence.no-certificate"));
-        return Vec::new();
+        return;
     }
     let anchors = PartyAnchors {
         party: record.party.clone(),
@@ -218,16 +254,14 @@ fn certificate(findings: &mut Findings<'_>, record: &Record, thumbprint: &str) -
         crl_grace: time::Duration::ZERO,
         crl_grace_until: None,
     };
-    let peer = TrustStore::new(&[anchors])
-        .ok()
-        .and_then(|store| PeerCertificate::from_chain(&store, &chain, record.received_at).ok());
-    let Some(peer) = peer else {
+    let leads = TrustStore::new(&[anchors])
+        .is_ok_and(|store| PeerCertificate::from_chain(&store, &chain, record.received_at).is_ok());
+    if leads {
+        findings.stated.of(record, Sentence::of("evidence.certificate").with("party", &record.party));
+    } else {
         // The roots are those of the day on which the archive was made: they may be others by then.
         findings.not_proven.of(record, Sentence::of("evidence.no-certificate"));
-        return Vec::new();
-    };
-    findings.proven.of(record, Sentence::of("evidence.certificate").with("party", &record.party));
-    peer.dns_sans
+    }
 }
 
 /// Who was told, and what they answered.
@@ -270,7 +304,12 @@ fn told(findings: &mut Findings<'_>, record: &Record, folder: &str) {
             findings.fault("digest", &answer_name);
             continue;
         }
-        if is_of_sent == Some(true) {
+        // Of which message it tells, what was sent must say itself: the entry and the answer do not.
+        let names = exchanged.sent.is_some_and(|sent| {
+            let id = record.message.to_string();
+            sent.windows(id.len()).any(|part| part == id.as_bytes())
+        });
+        if is_of_sent == Some(true) && names {
             let claim = Sentence::of("evidence.told").with("party", &one.party).with("key", &kept.keyid);
             findings.proven.of(record, claim);
             continue;
@@ -314,13 +353,17 @@ fn not_before(
     }
     let note = std::str::from_utf8(note).unwrap_or_default();
     let origin = origin(note);
-    let key = findings.logs.iter().find(|key| key.role == Role::Log && key.name == origin).map(ToString::to_string);
-    let Some(key) = key else {
+    let partner = match Signed::open(note, &findings.logs) {
+        Ok(partner) => partner,
         // A reader who brought other keys is shown no fault of the archive.
-        return findings.not_proven.of(record, Sentence::of("evidence.not-before-key").with("origin", origin));
+        Err(NoteFault::UnknownSigner) if findings.brought_logs => {
+            return findings.not_proven.of(record, Sentence::of("evidence.not-before-key").with("origin", origin));
+        }
+        Err(_) => return findings.fault("signature", name),
     };
-    let Ok(partner) = Signed::open(note, &findings.logs) else { return findings.fault("signature", name) };
-    findings.used_line(key);
+    let of = |key: &&VerifierKey| key.role == Role::Log && key.name == origin;
+    let used: Vec<String> = findings.logs.iter().filter(of).map(ToString::to_string).collect();
+    findings.used.extend(used);
     let claim = Sentence::of("evidence.not-before").with("origin", &partner.checkpoint.origin);
     findings.proven.of(record, claim.with("size", partner.checkpoint.size));
 }

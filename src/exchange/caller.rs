@@ -178,8 +178,7 @@ fn evidence(
     revocation: RevocationState,
     now: OffsetDateTime,
 ) -> Vec<u8> {
-    let header =
-        |name: &http::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header = |name: &http::HeaderName| httpsig::kept_field(parts.headers, name);
     let revocation = match revocation {
         RevocationState::Good { crl_age_s } => format!("good, CRL of {crl_age_s} s ago"),
         RevocationState::NotChecked => "not checked".to_owned(),

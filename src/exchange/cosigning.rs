@@ -160,12 +160,13 @@ pub async fn submit(gateway: &Gateway, witness: &Witness) -> Result<(), StoreFau
     let pool = &gateway.journal.channel;
     let log = gateway.journal.log(corridor);
     let fault = match attempt(gateway, witness, &log).await? {
-        Attempt::Cosigned { size, lines } => {
+        Attempt::Cosigned { size, lines, by_all } => {
             if cosign::keep(pool, &log, size, &lines, gateway.now()).await? {
                 tracing::warn!(corridor, size, "the witness cosigned the log: it is no longer halted");
             }
             // Durable from here. If we die before it, the witness says 409 or cosigns the same again.
-            gateway.standings.note(corridor, Standing { cosigning: true, ..Standing::default() });
+            let fault = (!by_all).then_some("cosignature-wrong");
+            gateway.standings.note(corridor, Standing { cosigning: by_all, halted: false, fault });
             return Ok(());
         }
         Attempt::Behind { halt, size, latest } => {
@@ -207,8 +208,8 @@ fn alarm(corridor: &str, log: &str, halt: Halt, ours: u64, theirs: u64) {
 
 /// What came of submitting.
 enum Attempt {
-    /// The witness's verified lines.
-    Cosigned { size: u64, lines: Vec<Line> },
+    /// The witness's verified lines, and whether there is one by each of its keys.
+    Cosigned { size: u64, lines: Vec<Line>, by_all: bool },
     /// The witness knows of more, or of another history.
     Behind { halt: Halt, size: u64, latest: u64 },
     /// A stable word.
@@ -236,9 +237,11 @@ async fn attempt(gateway: &Gateway, witness: &Witness, log: &str) -> Result<Atte
         match witness.client.add_checkpoint(&witness.prefix, &submission).await {
             Submitted::Cosigned(lines) => {
                 let lines = verified(&checkpoint, &lines, &witness.keys);
-                return Ok(
-                    lines.map_or(Attempt::Failed("cosignature-wrong"), |lines| Attempt::Cosigned { size, lines })
-                );
+                let by_all = lines.len() == witness.keys.len();
+                return Ok(match lines.is_empty() {
+                    true => Attempt::Failed("cosignature-wrong"),
+                    false => Attempt::Cosigned { size, lines, by_all },
+                });
             }
             // It named the size that we started from: for the same size it has another root; beyond it, it contradicts itself.
             Submitted::Conflict { latest } if latest == old && old == size => {
@@ -283,15 +286,15 @@ async fn submission(
     Ok(leads.then_some((Submission { old, proof, checkpoint: note }, checkpoint)))
 }
 
-/// The lines by `keys` among a witness's answer, if each is there, says when and verifies for the checkpoint that was submitted; other
-/// lines are ignored.
-fn verified(checkpoint: &Checkpoint, lines: &str, keys: &[VerifierKey]) -> Option<Vec<Line>> {
+/// The lines by `keys` among a witness's answer that say when and verify for the checkpoint that was submitted, each judged by itself:
+/// while one of its keys is changed the other goes on to count. Other lines are ignored.
+fn verified(checkpoint: &Checkpoint, lines: &str, keys: &[VerifierKey]) -> Vec<Line> {
     let note = format!("{}\n{lines}", checkpoint.to_text());
-    let opened = note::open(&note, keys).ok()?;
     let by = |key: &VerifierKey| {
+        let opened = note::open(&note, std::slice::from_ref(key)).ok()?;
         let at = opened.by.iter().position(|(by, time)| *by == key && time.is_some())?;
         let line = (*opened.lines.get(at)?).to_owned();
         Some(Line { witness: key.name.clone(), signature_type: key.signature_type(), line })
     };
-    keys.iter().map(by).collect()
+    keys.iter().filter_map(by).collect()
 }

@@ -1,4 +1,5 @@
-//! An officer decides about a message that waits: a held one, the withdrawal of a death, word about somebody at risk.
+//! An officer decides about a message that waits: a held one, a withdrawal or correction that may undo a death, a death that is told
+//! although she was registered again since, word about somebody at risk.
 //!
 //! A decision is a message of the gateway's own, with its leaf in the corridor's log; its reason is sealed like any other content.
 //! What follows from it (how many officers are needed) is for the fold.
@@ -6,7 +7,7 @@
 use super::{Gateway, mailbox, own};
 use crate::{
     access::Officer,
-    domain::facts::Effect,
+    domain::facts::{Effect, FactKind},
     message::problem::{Problem, ProblemKind},
     schema::catalogue::{MadeFor, Purpose},
     store::{
@@ -69,11 +70,16 @@ pub async fn decide(
     }
     let shielded = !mailbox::shielded(gateway, &[verdict.message]).await.map_err(away)?.is_empty();
     let withdraws = gateway.schemas.message(&target.type_name).is_some_and(|message| message.invalidates.is_some());
-    if !target.filed || !(shielded || withdraws || target.outcome == "held") {
+    let tells_of_a_death = gateway
+        .schemas
+        .message(&target.type_name)
+        .is_some_and(|message| message.facts.iter().any(|fact| fact.kind == FactKind::Death));
+    if !target.filed || !(shielded || withdraws || target.corrects || tells_of_a_death || target.outcome == "held") {
         return Err(refuse(ProblemKind::MalformedRequest, "nothing-to-decide"));
     }
-    // For a held message one officer is enough, so the first decision stands; a correction may undo a death, which needs two.
-    let one_is_enough = target.outcome == "held" && !shielded && !target.corrects;
+    // For a held message one officer is enough, so the first decision stands; a withdrawal and a correction may undo a death, which
+    // needs two.
+    let one_is_enough = target.outcome == "held" && !shielded && !withdraws && !target.corrects;
     if one_is_enough && messages::decided_by_another(pool, verdict.message, &officer.name).await.map_err(away)? {
         return Err(Box::new(gateway.problem(ProblemKind::DecidedBefore)));
     }

@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io,
+    sync::Arc,
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
@@ -109,7 +110,7 @@ pub async fn erase(
 
 async fn carry_out(gateway: &Gateway, order: &Order) -> Result<Erasing, EraseFault> {
     let list = gateway.erasures.clone();
-    Ok(gateway.journal.erase(order, &move |line| list.append(line)).await?)
+    Ok(gateway.journal.erase(order, Arc::new(move |line: &str| list.append(line))).await?)
 }
 
 /// Places a hold on the person of a placement: while it stands she is not erased.
@@ -118,7 +119,12 @@ async fn carry_out(gateway: &Gateway, order: &Order) -> Result<Erasing, EraseFau
 /// [`EraseFault`].
 pub async fn hold(gateway: &Gateway, placement: &str, officer: &str, basis: &str) -> Result<(), EraseFault> {
     stated(officer, basis)?;
-    let (subject, _) = person(gateway, placement).await?;
+    let (subject, subjects) = person(gateway, placement).await?;
+    let listed = whole_list(gateway).await?;
+    if listed.values().any(|one| one.subjects.iter().any(|listed| subjects.contains(listed))) {
+        // It was cut off and the next start finishes it: too late for a hold.
+        return Err(EraseFault::Before);
+    }
     let (basis, placed_by) = (basis.to_owned(), officer.to_owned());
     let hold = Hold { id: gateway.id(), subject, basis, placed_by, placed_at: gateway.now() };
     let mut recording = gateway.journal.recording().await?;

@@ -4,7 +4,7 @@
 use crate::{
     domain::{
         facts::Assertion,
-        fold::{FoldRules, State, fold_among},
+        fold::{FoldRules, State, fold_among, with_deaths},
         standing::Standing,
     },
     schema::{Schemas, fields::Field},
@@ -36,7 +36,13 @@ impl<'s> Known<'s> {
     ) -> Self {
         let counts = |n: &&usize| standing.in_force(&said[**n]);
         Self {
-            state: fold_among(standing, members.iter().chain(deaths).map(|n| &said[*n]), rules),
+            state: with_deaths(
+                fold_among(standing, members.iter().map(|n| &said[*n]), rules),
+                standing,
+                members.iter().map(|n| &said[*n]),
+                deaths.iter().map(|n| &said[*n]),
+                rules,
+            ),
             members: members.iter().map(|n| steps[*n]).collect(),
             in_force: members.iter().filter(counts).map(|n| steps[*n].message).collect(),
         }

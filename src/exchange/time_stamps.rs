@@ -77,13 +77,14 @@ impl Stamping {
         self.bell.notify_one();
     }
 
-    /// Waits for the next look: its time, or sooner where somebody rang and the authority is not known to be at fault.
-    pub async fn next_look(&self) {
+    /// Waits for the next look: its time, or sooner where somebody rang, the authority is not known to be at fault and nothing was
+    /// stamped just now, so that it is asked once a second at most however often somebody rings.
+    pub async fn next_look(&self, stamped: bool) {
         let standing = self.standing();
         let time = tokio::time::sleep(standing.pause());
         tokio::select! {
             () = time => {}
-            () = self.bell.notified(), if standing.fault.is_none() => {}
+            () = self.bell.notified(), if standing.fault.is_none() && !stamped => {}
         }
     }
 

@@ -1,7 +1,10 @@
 //! What a party's system may see of placements: what it said itself and what it was told, by its own ids.
 //!
-//! Everything in an answer follows from those messages alone: which placements are listed, stage, stay, fields, instants, and so the
-//! entity tag. A message that is kept back, or that is not the reader's, changes nothing here. Somebody who comes under the
+//! What an answer says, only those messages say: which placements are listed, stage, stay, fields, instants, and so the entity tag. A
+//! message that is kept back, or that is not the reader's, says nothing here. Where a message of the reader's belongs it may change: a
+//! death that the party told or was told of counts with everybody whom the register takes for whoever it may be about
+//! ([`crate::domain::arrange`]), as any message stands where the register files it. That a row of hers reads as dead may so tell the
+//! party of a link that it was not told; that it reads as alive until officers looked would be worse. Somebody who comes under the
 //! do-no-harm rule stays listed as the party left her: nothing new about her is told, and that she vanished would tell where she is.
 //! The fields are those of the events that the party is given ([`mailbox::given`]), by the same release.
 //!

@@ -5,18 +5,23 @@ use super::{Gateway, caller::Caller, intake::Taken};
 use crate::{message::problem::Problem, store::requests, trust::exchanged};
 use uuid::Uuid;
 
-/// Keeps it, if it is signed and everything in it is on record: what is not, nobody could erase. Before the answer leaves. A fault
-/// keeps nobody from answering: what is lost is a proof, and it is said.
+/// Keeps it, if it is signed, something in it is new and everything in it is on record: what is not, nobody could erase. Before the
+/// answer leaves. A fault keeps nobody from answering: what is lost is a proof, and it is said.
 pub async fn keep(gateway: &Gateway, caller: &Caller, body: &[u8], taken: &[Result<Taken, Box<Problem>>]) {
-    let messages: Option<Vec<Uuid>> =
-        taken.iter().map(|one| one.as_ref().ok().map(|taken| taken.receipt.message)).collect();
+    let (party, client) = (caller.client().party.code(), &caller.client().id);
     let head = exchanged::read(caller.evidence()).head;
-    let (Some(messages), Some(_)) = (messages, head.and_then(|head| head.signature_base)) else { return };
-    if messages.is_empty() {
+    let is_new = taken.iter().flatten().any(|one| !one.repeat);
+    if !is_new || head.and_then(|head| head.signature_base).is_none() {
         return;
     }
-    let (party, client) = (caller.client().party.code(), &caller.client().id);
-    if let Err(fault) = requests::keep(&gateway.journal, party, client, body, &messages).await {
-        tracing::error!(party, messages = messages.len(), %fault, "a request was not kept whole: its sender's signature proves nothing of what came in it");
+    let unproven = "nothing proves that its sender signed what came in it";
+    if taken.iter().any(Result::is_err) {
+        return tracing::warn!(party, "a request is not kept whole, because not all of it is on record: {unproven}");
+    }
+    let messages: Vec<Uuid> = taken.iter().flatten().map(|one| one.receipt.message).collect();
+    let new = taken.iter().flatten().filter(|one| !one.repeat);
+    let stored: Vec<Uuid> = new.map(|one| one.receipt.message).collect();
+    if let Err(fault) = requests::keep(&gateway.journal, party, client, body, (&messages, &stored)).await {
+        tracing::error!(party, %fault, "a request was not kept whole: {unproven}");
     }
 }

@@ -26,7 +26,7 @@ pub struct Whole {
     pub messages: Vec<Uuid>,
 }
 
-/// Keeps a body, unless it is kept or everything in it came in others that are; gives whether it is new. Not where somebody in it was
+/// Keeps a body in which some messages came, of which `stored` were stored then; gives whether it is new. Not where somebody in it was
 /// erased: a repeat may not bring her back.
 ///
 /// # Errors
@@ -36,19 +36,9 @@ pub async fn keep(
     party: &str,
     client: &str,
     body: &[u8],
-    messages: &[Uuid],
+    (messages, stored): (&[Uuid], &[Uuid]),
 ) -> Result<bool, StoreFault> {
     let tag = journal.tokens.digest("request", &[party.as_bytes(), body]);
-    let known = sqlx::query_scalar!(
-        r#"select exists (select from requests where body_tag = $1) or not exists (
-             select from unnest($2::uuid[]) as t (id)
-             where not exists (select from requests r where r.messages @> array[t.id])) as "known!""#,
-        &tag[..],
-        messages
-    );
-    if known.fetch_one(&journal.channel).await? {
-        return Ok(false);
-    }
     let id = uuid_v7(&*journal.clock, &*journal.random);
     let owner = KeyOwner::new(vec![id], "request");
     let owners = std::slice::from_ref(&owner);
@@ -59,8 +49,8 @@ pub async fn keep(
     // Before an erasure, or behind it.
     let mut transaction = journal.writing.begin_with("begin; select pg_advisory_xact_lock_shared(7)").await?;
     let kept = sqlx::query!(
-        "insert into requests (id, party, client, received_at, key_id, sealed, body_tag, messages)
-         select $1, $2, $3, $4, $5, $6, $7, $8 where not exists (select from messages where id = any($8) and erased)
+        "insert into requests (id, party, client, received_at, key_id, sealed, body_tag, messages, stored)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9 where not exists (select from messages where id = any($8) and erased)
          on conflict on constraint requests_once do nothing",
         id,
         party,
@@ -69,20 +59,21 @@ pub async fn keep(
         key.id,
         sealed,
         &tag[..],
-        messages
+        messages,
+        stored
     );
     let kept = kept.execute(&mut *transaction).await?.rows_affected() == 1;
     transaction.commit().await?;
     Ok(kept)
 }
 
-/// The ids of the bodies in which some messages came, each with the message.
+/// The bodies in which some messages were stored: the message, and the id of the body.
 ///
 /// # Errors
 /// [`StoreFault::Database`].
 pub async fn of(channel: &PgPool, messages: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>, StoreFault> {
     let rows = sqlx::query!(
-        r#"select t.id as "message!", r.id as "request!" from requests r, unnest(r.messages) as t (id)
+        r#"select t.id as "message!", r.id as "request!" from requests r, unnest(r.stored) as t (id)
            where r.messages && $1 and t.id = any($1) and r.sealed <> '' order by r.received_at, r.id"#,
         messages
     );

@@ -286,6 +286,11 @@ pub fn verify_response(
     Ok(VerifiedResponse { keyid, created, base })
 }
 
+/// A field as it is kept for [`verify_kept`]: all its lines.
+pub fn kept_field(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    received::text(headers, name)
+}
+
 /// What a signature says that verified when it came, read again from what was kept of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
@@ -297,6 +302,8 @@ pub struct Kept {
     pub content_digest: Option<String>,
     /// Of an answer, the signed `Content-Digest` of the request that it answers.
     pub request_digest: Option<String>,
+    /// Where the request was sent.
+    pub target: Option<String>,
     /// What it was made for: [`REQUEST_TAG`] or [`RESPONSE_TAG`].
     pub tag: Option<String>,
 }

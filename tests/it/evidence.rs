@@ -12,7 +12,7 @@ use onechannel::{
     domain::clock::Clock,
     evidence::{
         account::{Account, Sentence},
-        archive::{self, Archive, Manifest, Scope, Statement},
+        archive::{self, Archive, Manifest, Record, Scope, Statement},
         check::{self, Keys},
     },
     exchange::{
@@ -135,7 +135,6 @@ async fn an_archive_says_what_is_proven_by_whose_signature_and_what_is_not() {
     let proven = [
         "evidence.answered",
         "evidence.bytes",
-        "evidence.certificate",
         "evidence.entry",
         "evidence.listed",
         "evidence.mandate",
@@ -206,16 +205,18 @@ async fn an_archive_says_what_is_proven_by_whose_signature_and_what_is_not() {
         assert!(open.contains(key), "{key}: {text}");
     }
     assert!(keys(&result["proven"]).contains("evidence.entry") && !keys(&result["proven"]).contains("evidence.listed"));
+    let (_, text) = run(&["evidence", "verify", file, "--keys", brought.to_str().unwrap()]);
+    assert!(text.contains("That no file was exchanged or left out is not proven."), "{text}");
     // By keys of nobody here nothing is proven, and that is no proof.
     std::fs::write(&brought, log().verifier().to_string()).unwrap();
     let (code, text) = run(&["evidence", "verify", file, "--keys", brought.to_str().unwrap()]);
     assert_eq!((code, text.contains("nothing in it is proven")), (Some(1), true), "{text}");
-    // Another key under the log's own name is no missing key.
+    // Nor is anything by another key of the log's own name: it may have had one before.
     let other =
         NoteSigner::new(corridor.split('+').next().unwrap(), Ed25519KeyPair::from_seed_unchecked(&[4; 32]).unwrap());
     std::fs::write(&brought, other.verifier().to_string()).unwrap();
     let (code, text) = run(&["evidence", "verify", file, "--keys", brought.to_str().unwrap()]);
-    assert_eq!((code, text.contains("receipt.json does not hold:")), (Some(1), true), "{text}");
+    assert_eq!((code, text.contains("nothing in it is proven")), (Some(1), true), "{text}");
     // Its own page says the same, in the language that was asked for.
     let page = String::from_utf8(archive.members[archive::PAGE].clone()).unwrap();
     assert!(page.contains("<html lang=\"id\" dir=\"ltr\">") && page.contains("Yang TIDAK terbukti"), "{page}");
@@ -462,4 +463,78 @@ async fn what_a_partner_was_told_and_answered_is_there_byte_for_byte() {
         assert!(faults.contains(&format!("{name} {fault}")), "{faults}");
     }
     stop.send_replace(true);
+}
+
+/// An archive of the day, made by the gateway that runs.
+async fn of_today(gateway: &TestGateway) -> Archive {
+    let running = &gateway.running.as_ref().unwrap().gateway;
+    let asked = Asked {
+        of: Of::Day(running.now().to_offset(running.parties.home.zone).date()),
+        officer: "a.sari".to_owned(),
+        purpose: "PROTECTION_CASE".to_owned(),
+        case_number: None,
+        whole: true,
+        language: onechannel::words::Lang::En,
+    };
+    let bytes = export::export(running, &asked, &gateway.config.schemas).await.unwrap();
+    Archive::read(&bytes).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_sender_sends_keeps_nobody_from_an_archive_of_it() {
+    let gateway = TestGateway::start().await;
+    let my = gateway.system("my-gateway");
+    // Rows of a file, of which each is kept with its header; a repeat that came with others before; a message in nobody's name.
+    let header = "noRujukan,noPasport,nama,jantina,tarikhLahir,warganegara,tarikhMasuk,statusMasuk";
+    let row = |n: u8| format!("MY-OCS-9{n},E765490{n},\"ALI, {n}\",L,00/00/1990,IDN,0{n}/01/2027 02:15,MASUK");
+    let file = async |rows: &[u8], end: &str| {
+        let lines = [header.to_owned()].into_iter().chain(rows.iter().map(|n| row(*n)));
+        let file: String = lines.map(|line| format!("{line}{end}")).collect();
+        let sent = my.call(Method::POST, "/v1/inbox/kemasukan-harian", "text/csv", file.into_bytes()).await.unwrap();
+        assert_eq!(sent.status, StatusCode::OK, "{}", sent.body);
+    };
+    file(&[1, 2], "\r\n").await;
+    file(&[2, 3], "\n").await;
+    let mut nobodys = event("movement.arrived.v1", "P-IMM", |_| ());
+    nobodys.as_object_mut().unwrap().remove("authority");
+    assert_eq!(my.send(&nobodys).await.unwrap().status, StatusCode::UNPROCESSABLE_ENTITY);
+    let archive = of_today(&gateway).await;
+    let account = check::account(&archive, None, &Keys::default());
+    assert!(account.holds(), "{}", names(&account));
+    let whole = account.proven.iter().find(|one| one.key() == "evidence.sender-whole").unwrap();
+    let whole = whole.text(onechannel::words::Lang::En);
+    let records = archive.members.keys().filter(|name| name.ends_with("/record.json"));
+    let records: Vec<Record> = records.map(|name| archive.json(name).unwrap()).collect();
+    let rows: Vec<&Record> = records.iter().filter(|one| one.part_of.is_some()).collect();
+    assert!(rows.len() == 3 && rows.iter().all(|one| whole.contains(&one.message.to_string())), "{whole}");
+    // Receipts and answers that are about another message prove nothing of this one.
+    let [one, two] = [rows[0], rows[1]].map(|one| format!("messages/{}/receipt.json", one.message));
+    let mut exchanged = archive.clone();
+    for file in ["request", "signature.json", "event.json", "receipt.json"] {
+        let of = |record: &Record| format!("messages/{}/{file}", record.message);
+        exchanged.put(of(rows[1]), archive.members[&of(rows[0])].clone());
+    }
+    let text = String::from_utf8(exchanged.members[&two].clone()).unwrap();
+    exchanged.put(&two, text.replace(&rows[0].message.to_string(), &rows[1].message.to_string()));
+    let faults = names(&check::account(&exchanged, None, &Keys::default()));
+    assert!(faults.contains(&one) || faults.contains(&two), "{faults}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_lacks_the_senders_signature_shows_no_mandate() {
+    let told = Told::new().await;
+    let out = told.file("case.tar");
+    assert_eq!(told.export("PROTECTION_CASE", &out).0, Some(0));
+    let mut archive = Archive::read(&std::fs::read(&out).unwrap()).unwrap();
+    let has = |account: &Account, key: &str| account.proven.iter().any(|one| one.key() == key);
+    assert!(has(&check::account(&archive, None, &Keys::default()), "evidence.mandate"));
+    for (_, bytes) in archive.members.iter_mut().filter(|(name, _)| name.ends_with("/signature.json")) {
+        let mut kept: Value = serde_json::from_slice(bytes).unwrap();
+        kept["signature_base"] = Value::Null;
+        *bytes = kept.to_string().into_bytes();
+    }
+    // The certificate is still named, and still leads to the roots: nobody signed that either.
+    let account = check::account(&archive, None, &Keys::default());
+    assert!(account.stated.iter().any(|one| one.key() == "evidence.certificate"));
+    assert!(!has(&account, "evidence.mandate") && !has(&account, "evidence.sender"));
 }

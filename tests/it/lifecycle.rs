@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 mod clocks;
+mod deaths;
 
 const MISSION: &[&str] = &["MISSION"];
 

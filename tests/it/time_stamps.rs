@@ -194,14 +194,14 @@ async fn the_checkpoints_of_a_period_get_one_token_and_those_that_are_urgent_do_
     authority.every = time::Duration::DAY;
     stamped.send("my-gateway", "movement.arrived.v1", "P-IMM").await;
     assert_eq!(time_stamps::round(&gateway, &authority).await.unwrap(), 0);
-    assert!(gateway.stamping.next_look().now_or_never().is_none(), "nobody rang");
+    assert!(gateway.stamping.next_look(false).now_or_never().is_none(), "nobody rang");
     for (system, type_name, who) in [
         ("mission-system", "dispute.filed.v1", "MISSION"),
         ("my-gateway", "absence.reported.v1", "P-LAB"),
         ("my-gateway", "death.reported.v1", "P-POL"),
     ] {
         stamped.send(system, type_name, who).await;
-        assert!(gateway.stamping.next_look().now_or_never().is_some(), "{type_name} rang");
+        assert!(gateway.stamping.next_look(false).now_or_never().is_some(), "{type_name} rang");
         assert_eq!(time_stamps::round(&gateway, &authority).await.unwrap(), 1, "{type_name}");
         assert_eq!(time_stamps::round(&gateway, &authority).await.unwrap(), 0, "{type_name}");
     }

@@ -25,6 +25,8 @@ use sqlx::PgConnection;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     io,
+    sync::Arc,
+    time::Duration,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -51,18 +53,32 @@ pub enum Erasing {
     Held(String),
 }
 
-type Listing<'a> = &'a (dyn Fn(&str) -> io::Result<()> + Sync);
+/// Appends a line to the list outside of the databases, and returns when it is durable.
+pub type Listing = Arc<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
+
+/// How long it may take: nobody stores a message meanwhile.
+const LIST_WITHIN: Duration = Duration::from_secs(10);
+
+/// Lists outside of the databases, on a thread where it may wait.
+async fn outside(list: &Listing, line: String) -> Result<(), StoreFault> {
+    let list = list.clone();
+    let listing = tokio::task::spawn_blocking(move || list(&line));
+    match tokio::time::timeout(LIST_WITHIN, listing).await {
+        Ok(Ok(done)) => done.map_err(StoreFault::List),
+        Ok(Err(_)) | Err(_) => Err(StoreFault::List(io::ErrorKind::TimedOut.into())),
+    }
+}
 
 impl Journal {
-    /// Erases a person. `list` appends a line to the list outside of the databases and returns when it is durable.
+    /// Erases a person.
     ///
     /// # Errors
     /// [`StoreFault`]: where she stands on the list by then, the next start finishes it.
-    pub async fn erase(&self, order: &Order, list: Listing<'_>) -> Result<Erasing, StoreFault> {
+    pub async fn erase(&self, order: &Order, list: Listing) -> Result<Erasing, StoreFault> {
         let mut tried = 1;
         let mut listed = order.listed.clone();
         let listed = loop {
-            match self.take_out(order, &mut listed, list).await {
+            match self.take_out(order, &mut listed, &list).await {
                 Err(StoreFault::Database(fault)) if tried < super::TRIES && super::disturbed(&fault) => tried += 1,
                 Err(fault) => return Err(fault),
                 Ok(Err(basis)) => return Ok(Erasing::Held(basis)),
@@ -79,7 +95,7 @@ impl Journal {
         &self,
         order: &Order,
         on_list: &mut Option<Listed>,
-        list: Listing<'_>,
+        list: &Listing,
     ) -> Result<Result<Listed, String>, StoreFault> {
         // No message is stored meanwhile: none is sealed under a key that goes, none is filed by what is forgotten here.
         let mut transaction = self.writing.begin_with("begin; select pg_advisory_xact_lock(7)").await?;
@@ -116,10 +132,9 @@ impl Journal {
         let keys: BTreeSet<Uuid> = keys.into_iter().chain(known).collect();
         let keys: Vec<Uuid> = keys.into_iter().collect();
         let retired = vault_keys::retire(&self.vault, &keys, &subjects).await?;
-        let listed = on_list.clone().unwrap_or_else(|| {
-            let keys: BTreeSet<Uuid> = keys.into_iter().chain(retired.keys().copied()).collect();
-            line(&order.erasure, &subjects, &messages, keys)
-        });
+        let keys: BTreeSet<Uuid> = keys.into_iter().chain(retired.keys().copied()).collect();
+        let is_listed = on_list.as_ref().is_some_and(|listed| keys.iter().all(|key| listed.keys.contains(key)));
+        let listed = line(&order.erasure, &subjects, &messages, keys);
         let resealed = self.seal_anew(connection, &others, &subjects, &retired).await?;
         empty(connection, &messages, now).await?;
         forget(connection, &subjects, &messages, &tokens, now).await?;
@@ -131,9 +146,10 @@ impl Journal {
         let parties = sqlx::query_scalar!("select distinct party from pairwise_ids where subject = any($1)", &subjects);
         let parties = parties.fetch_all(&mut *connection).await?;
         Subjects::refold(self, connection, &dossiers, &parties, now).await?;
-        if on_list.is_none() {
+        // Again where a key came to it since.
+        if !is_listed {
             erasures::list(&self.vault, listed.erasure, &listed.line()).await?;
-            list(&listed.line()).map_err(StoreFault::List)?;
+            outside(list, listed.line()).await?;
             // From here on she is erased: if we die, the next start does the rest.
             *on_list = Some(listed.clone());
         }

@@ -37,6 +37,11 @@ fn joined<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Cow<'h, [u8]>
     Some(Cow::Owned(headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b", "[..])))
 }
 
+/// See [`super::kept_field`].
+pub(super) fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    String::from_utf8(joined(headers, name)?.into_owned()).ok()
+}
+
 /// Finds the one signature with `tag`; others are ignored, whatever they cover.
 pub(super) fn tagged(headers: &HeaderMap, tag: &str) -> Result<Found, Refusal> {
     let dictionary = |name| {
@@ -146,6 +151,7 @@ pub(super) fn verify_kept(
         keyid: keyid.to_owned(),
         created: created.ok_or(Refusal::CreatedMissing)?,
         content_digest: value("\"content-digest\": "),
+        target: value("\"@target-uri\": ").or_else(|| value("\"@target-uri\";req: ")),
         request_digest: value("\"content-digest\";req: "),
         tag: text_of(list, "tag").map(str::to_owned),
     })

@@ -1,6 +1,8 @@
 //! The subjects of one journal transaction: the dossiers that its messages touch are locked, arranged and folded as a whole, and
 //! what changed is written. Which message belongs where follows from the set of messages alone ([`crate::domain::arrange`]);
-//! this keeps the rows that stand for it.
+//! this keeps the rows that stand for it. What an id means that a party was given is settled when a message that names it comes:
+//! the message that stands for the row by then, its registration once there is one. So the same words by an id, sent before
+//! the registration came or after it, are not the same message.
 
 mod load;
 mod write;
@@ -12,7 +14,7 @@ use crate::{
         clock::uuid_v7,
         deadlines::{Clock, Mention, running},
         facts::{Assertion, Effect, Exception, FactKind, Link, Reach},
-        fold::{FoldRules, State, fold_among},
+        fold::{FoldRules, State, fold_among, with_deaths},
         identifiers::pairwise_id,
         standing::Standing,
     },
@@ -509,15 +511,14 @@ impl Dossier {
         by: &Settling<'_>,
     ) {
         let rules = by.journal.rules_of(&self.corridor);
-        let folded =
-            |all: &mut dyn Iterator<Item = &usize>| fold_among(by.standing, all.map(|n| &by.said[*n]), &rules.fold);
-        let own = folded(&mut members.iter());
-        // While nobody knows whose death it is, everybody's clocks run on.
+        let own = fold_among(by.standing, members.iter().map(|n| &by.said[*n]), &rules.fold);
+        // A death that stands elsewhere stops no clock here, nor starts one: it may be another's, and hers runs there.
         let clocks = match &rules.sides {
             Some(sides) => running(&own, &self.mentions, &rules.clocks, sides, rules.fold.cut_over),
             None => Vec::new(),
         };
-        let mut state = if deaths.is_empty() { own } else { folded(&mut members.iter().chain(deaths)) };
+        let deaths = deaths.iter().map(|n| &by.said[*n]);
+        let mut state = with_deaths(own, by.standing, members.iter().map(|n| &by.said[*n]), deaths, &rules.fold);
         state.exceptions.extend(exceptions);
         let row = &mut self.subjects[at];
         for n in members {
