@@ -165,7 +165,7 @@ async fn ready(
 /// Keys from a file, one a line, blank lines and `#` comments between: C2SP verifier keys of logs and witnesses, JWKs of parties.
 fn read_keys(path: &std::path::Path) -> Result<Keys, CommandFault> {
     let text = std::fs::read_to_string(path).map_err(|fault| CommandFault::File(path.into(), fault))?;
-    let mut keys = Keys::default();
+    let mut keys = Keys { brought: true, ..Keys::default() };
     for (n, line) in text.lines().map(str::trim).enumerate() {
         let fault = |fault: String| CommandFault::Content(path.into(), format!("line {}: {fault}", n + 1));
         if line.is_empty() || line.starts_with('#') {
@@ -184,6 +184,23 @@ fn read_keys(path: &std::path::Path) -> Result<Keys, CommandFault> {
 /// Roots of time-stamp authorities.
 fn read_roots(path: &std::path::Path) -> Result<crate::trust::time_stamp::Roots, CommandFault> {
     super::time_stamps::roots(path).map_err(CommandFault::Start)
+}
+
+/// A new file for its owner only: it holds what people are said to have done.
+fn new_file(path: &std::path::Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// A new folder for its owner only.
+fn new_folder(path: &std::path::Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }
 
 /// A language by its code.

@@ -111,6 +111,13 @@ pub async fn assemble(config: &Config) -> Result<Arc<Gateway>, StartFaults> {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
     });
+    vault_keys::probe(&journal.vault, &journal.kek).await.map_err(|fault| match fault {
+        store::StoreFault::BadRow { .. } => StartFaults::of(
+            "keys.encryption: a key of the vault does not open: it was wrapped under another key-encryption key, or under an epoch \
+             that keys.encryption_others does not name",
+        ),
+        other => StartFaults::of(other),
+    })?;
     vault_keys::open_epoch(&journal.vault, journal.kek.epoch, journal.clock.now()).await.map_err(StartFaults::of)?;
     let graces = access::crl_graces(&journal.channel).await.map_err(StartFaults::of)?;
     let trust = TrustStore::new(&anchors::all(&parties, &graces).map_err(StartFaults::of)?).map_err(StartFaults::of)?;

@@ -8,7 +8,10 @@ use super::{
 use crate::{
     partner::Parties,
     store::journal::DOMESTIC,
-    trust::keys::{SigningKey, VerifyingKey},
+    trust::{
+        keys::{SigningKey, VerifyingKey},
+        tls,
+    },
 };
 use std::fs;
 
@@ -16,7 +19,12 @@ use std::fs;
 pub(super) fn files(config: &Config) -> Vec<String> {
     let mut faults = Vec::new();
     for (chain, key) in [(&config.tls.chain, &config.tls.key), (&config.tls.client_chain, &config.tls.client_key)] {
-        faults.extend(pair(chain, key).err());
+        let fits = pair(chain, key).and_then(|(certificates, private)| {
+            tls::is_of(&certificates, &private)
+                .then_some(())
+                .ok_or_else(|| format!("{}: not the key of {}", key.display(), chain.display()))
+        });
+        faults.extend(fits.err());
     }
     let keys = &config.keys;
     let secrets = [&keys.encryption, &keys.tokens].into_iter().chain(keys.encryption_others.values());

@@ -104,9 +104,10 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether something is proven and nothing is wrong.
+    /// Whether something of what it is about is proven and nothing is wrong.
     pub fn holds(&self) -> bool {
-        self.faults.is_empty() && !self.proven.is_empty()
+        self.faults.is_empty()
+            && ["evidence.holds", "evidence.holds-unlisted", "receipt.holds"].contains(&self.verdict.key())
     }
 
     fn sections(&self) -> [(&'static str, &[Sentence]); 4] {

@@ -84,6 +84,9 @@ pub struct Scope {
     pub made: OffsetDateTime,
     /// Language of its page.
     pub language: String,
+    /// Messages that are not named here, because the purpose does not show that there are any such.
+    #[serde(default)]
+    pub left_out: usize,
 }
 
 /// What the domestic log commits to.

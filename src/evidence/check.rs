@@ -27,6 +27,9 @@ pub fn account(archive: &Archive, bytes: Option<&[u8]>, given: &Keys) -> Account
             let made = Sentence::of("evidence.made").with("time", rfc3339(scope.made));
             let made = made.with("officer", &scope.officer).with("purpose", &scope.purpose);
             findings.stated.say(made.with("case", scope.case.as_deref().unwrap_or("-")));
+            if scope.left_out > 0 {
+                findings.stated.say(Sentence::of("evidence.left-out").with("count", scope.left_out));
+            }
             if bytes.is_some_and(|bytes| archive.write(scope.made).ok().as_deref() != Some(bytes)) {
                 findings.faults.push(Sentence::of("evidence.fault-packing"));
             }
@@ -62,7 +65,9 @@ pub fn account(archive: &Archive, bytes: Option<&[u8]>, given: &Keys) -> Account
     let by_hand = by_hand.into_iter().map(Sentence::of).collect();
     let (proven, not_proven) = (findings.proven.finish(), findings.not_proven.finish());
     let is_listed = bytes.is_none() || proven.iter().any(|one| one.key() == "evidence.listed");
-    let verdict = match (findings.faults.is_empty(), proven.is_empty()) {
+    // Of a message something is proven once its entry is.
+    let has_entry = proven.iter().any(|one| one.key() == "evidence.entry");
+    let verdict = match (findings.faults.is_empty(), proven.is_empty() || !(has_entry || records.is_empty())) {
         (false, _) => "evidence.fails",
         (true, true) => "evidence.nothing",
         (true, false) if !is_listed => "evidence.holds-unlisted",

@@ -21,9 +21,11 @@ use std::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// Keys that the reader brings. Of each kind: none given, those in the archive are used.
+/// Keys that the reader brings. Where he brings a list, nothing but what is on it counts; else what is in the archive.
 #[derive(Debug, Clone, Default)]
 pub struct Keys {
+    /// Whether he brought a list.
+    pub brought: bool,
     /// Of logs and witnesses.
     pub logs: Vec<VerifierKey>,
     /// Of parties that sign messages and answers.
@@ -36,8 +38,8 @@ pub struct Keys {
 pub(super) struct Findings<'a> {
     pub(super) archive: &'a Archive,
     pub(super) logs: Vec<VerifierKey>,
-    /// Whether these are the reader's own.
-    pub(super) brought_logs: bool,
+    /// Whether the keys are the reader's own.
+    pub(super) brought: bool,
     signing: Vec<(Key, Arc<VerifyingKey>)>,
     /// Keys of the archive that the reader, who brought others, did not bring.
     left: Vec<Key>,
@@ -96,7 +98,7 @@ impl<'a> Findings<'a> {
         let mut findings = Self {
             archive,
             logs: given.logs.clone(),
-            brought_logs: !given.logs.is_empty(),
+            brought: given.brought,
             signing: Vec::new(),
             left: Vec::new(),
             gateway: None,
@@ -117,7 +119,7 @@ impl<'a> Findings<'a> {
         let mut inside = false;
         for key in archived {
             if let Ok(log) = VerifierKey::parse(&key.key) {
-                if given.logs.is_empty() && !findings.logs.contains(&log) {
+                if !given.brought && !findings.logs.contains(&log) {
                     findings.logs.push(log);
                     inside = true;
                 }
@@ -129,7 +131,7 @@ impl<'a> Findings<'a> {
                 continue;
             };
             let brought = given.signing.iter().any(|one| one.thumbprint() == jwk.thumbprint());
-            if brought || given.signing.is_empty() {
+            if brought || !given.brought {
                 inside |= !brought;
                 findings.signing.push((key, Arc::new(jwk)));
             } else {
@@ -178,7 +180,7 @@ impl<'a> Findings<'a> {
                 }
                 Some((receipt, verified))
             }
-            Err(ReceiptFault::Checkpoint(NoteFault::UnknownSigner)) if self.brought_logs => {
+            Err(ReceiptFault::Checkpoint(NoteFault::UnknownSigner)) if self.brought => {
                 let unknown = Sentence::of("evidence.log-key").with("log", origin(&receipt.checkpoint));
                 self.not_proven.of_member(member, unknown);
                 None

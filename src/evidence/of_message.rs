@@ -356,7 +356,7 @@ fn not_before(
     let partner = match Signed::open(note, &findings.logs) {
         Ok(partner) => partner,
         // A reader who brought other keys is shown no fault of the archive.
-        Err(NoteFault::UnknownSigner) if findings.brought_logs => {
+        Err(NoteFault::UnknownSigner) if findings.brought => {
             return findings.not_proven.of(record, Sentence::of("evidence.not-before-key").with("origin", origin));
         }
         Err(_) => return findings.fault("signature", name),

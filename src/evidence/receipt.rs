@@ -12,11 +12,12 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 pub fn account(receipt: &Receipt, result: &Result<Verified, ReceiptFault>, keys: &[VerifierKey]) -> Account {
     let holds = result.as_ref().is_ok_and(|verified| verified.bytes_match != Some(false));
     let mut account = Account {
-        title: Sentence::of("receipt.title").with("message", receipt.message),
+        title: Sentence::of("receipt.title"),
         verdict: Sentence::of(if holds { "receipt.holds" } else { "receipt.fails" }),
         faults: Vec::new(),
         proven: Vec::new(),
-        stated: Vec::new(),
+        // No entry names a message: whoever holds a receipt could write another id here.
+        stated: vec![Sentence::of("receipt.message").with("message", receipt.message)],
         not_proven: Vec::new(),
         keys: Vec::new(),
         by_hand: Vec::new(),

@@ -111,7 +111,11 @@ pub async fn export(gateway: &Gateway, asked: &Asked, schemas: &Path) -> Result<
     let purpose = purpose(gateway, asked)?;
     let ids = ids(gateway, &asked.of).await?;
     let journal = &gateway.journal;
-    let kept = evidence::kept(&journal.channel, &journal.vault, &journal.kek, &ids).await?;
+    let mut kept = evidence::kept(&journal.channel, &journal.vault, &journal.kek, &ids).await?;
+    // That there is such a message may itself be the secret.
+    let names = |one: &Kept| gateway.schemas.message(&one.type_name).is_none_or(|message| purpose.names(message));
+    let all = kept.len();
+    kept.retain(names);
     if kept.is_empty() {
         return Err(ExportFault::NotFound);
     }
@@ -130,11 +134,13 @@ pub async fn export(gateway: &Gateway, asked: &Asked, schemas: &Path) -> Result<
         case: asked.case_number.clone(),
         made,
         language: asked.language.code().to_owned(),
+        left_out: all - kept.len(),
     };
     let mut archive = Archive::default();
     archive.put_json(archive::SCOPE, &scope);
     keys(gateway, &mut archive).await?;
     let mut policies = BTreeSet::new();
+    let ids: Vec<Uuid> = kept.iter().map(|one| one.id).collect();
     let parts: BTreeMap<Uuid, Uuid> = requests::of(&journal.channel, &ids).await?.into_iter().collect();
     for one in &kept {
         let shown = is_shown(gateway, purpose, one);

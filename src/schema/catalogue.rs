@@ -606,6 +606,16 @@ pub struct Purpose {
     pub decides: bool,
 }
 
+impl Purpose {
+    /// Whether it shows that a message of this type was sent at all: one about protection is for those who may see the class of its
+    /// fields, and where a purpose shows some facts only, one that asserts none of them is not for it.
+    pub fn names(&self, message: &MessageType) -> bool {
+        let shows =
+            |facts: &Vec<String>| message.facts.iter().any(|fact| facts.iter().any(|one| one == fact.kind.as_str()));
+        (!message.safety || self.class >= Class::S3) && self.facts.as_ref().is_none_or(shows)
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PurposeFile {

@@ -102,6 +102,17 @@ async fn read(
     rows.into_iter().map(|row| Ok((wanted[&row.owner].clone(), open(kek, row.epoch, row.id, &row.wrapped)?))).collect()
 }
 
+/// Whether the key-encryption keys open what is wrapped: one key of each epoch is tried, so that no gateway serves, and wraps, under
+/// another key than the others do.
+///
+/// # Errors
+/// [`StoreFault`]; [`StoreFault::BadRow`] for the first that does not open.
+pub async fn probe(pool: &PgPool, kek: &KeyEncryption) -> Result<(), StoreFault> {
+    let rows =
+        sqlx::query!("select distinct on (epoch) epoch, id, wrapped from keys order by epoch, id").fetch_all(pool);
+    rows.await?.into_iter().try_for_each(|row| open(kek, row.epoch, row.id, &row.wrapped).map(drop))
+}
+
 /// The keys that still exist among `ids`; one that was destroyed is simply absent.
 ///
 /// # Errors

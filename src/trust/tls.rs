@@ -195,6 +195,12 @@ fn outbound(
 }
 
 // The throw-away certificates come from the crate of the sandbox feature.
+/// Whether a private key is that of a chain's first certificate.
+pub fn is_of(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -> bool {
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(key);
+    key.is_ok_and(|key| rustls::sign::CertifiedKey::new(chain.to_vec(), key).keys_match().is_ok())
+}
+
 #[cfg(test)]
 #[cfg(feature = "sandbox")]
 mod tests;

@@ -1,6 +1,11 @@
 //! The program itself, as an auditor runs it.
 
-use crate::support::{Databases, gateway::TestGateway, intent, journal};
+use crate::support::{
+    Databases,
+    gateway::{TestGateway, event},
+    intent, journal,
+};
+use http::StatusCode;
 use onechannel::store::journal::Answer;
 use std::process::Command;
 
@@ -112,6 +117,20 @@ async fn every_fault_of_a_configuration_is_named_at_once() {
         "time_stamp.url: its address must begin with http:// or https://",
     ] {
         assert!(found.contains(expected), "{expected}\n{found}");
+    }
+    // A private key that is another's, and a key-encryption key that is not the vault's: nothing may be wrapped under it.
+    let sent = gateway.system("my-gateway").send(&event("movement.arrived.v1", "P-IMM", |_| ())).await.unwrap();
+    assert_eq!(sent.status, StatusCode::CREATED, "{}", sent.body);
+    let folder = gateway.stand.config.parent().unwrap();
+    std::fs::copy(folder.join("keys/tokens.key"), folder.join("keys/other.key")).unwrap();
+    for (right, other, expected) in [
+        ("\"keys/encryption.key\"", "\"keys/other.key\"", "keys.encryption: a key of the vault does not open"),
+        ("key = \"pki/gateway.key\"", "key = \"pki/gateway-client.key\"", "gateway-client.key: not the key of"),
+    ] {
+        assert!(text.contains(right), "{right} {text}");
+        std::fs::write(&broken, text.replacen(right, other, 1)).unwrap();
+        let (code, found) = run(&["check", "--config", broken.to_str().unwrap()]);
+        assert!(code == Some(1) && found.contains(expected), "{expected}\n{found}");
     }
     let config = gateway.stand.config.to_str().unwrap();
     let (code, found) = run(&["deliveries", "--release", "qq", "--config", config]);

@@ -104,6 +104,15 @@ impl Told {
     }
 }
 
+/// The mission's assessment of her; gives its id.
+async fn assessed_by_the_mission(told: &Told) -> String {
+    let mission = told.gateway.system("mission-system");
+    let assessed = event("welfare.assessed.v1", "MISSION", |e| e["data"]["placement"] = json!({"id": told.placement}));
+    let sent = mission.send(&assessed).await.unwrap();
+    assert!(sent.status.is_success(), "{}", sent.body);
+    sent.body["message"].as_str().unwrap().to_owned()
+}
+
 fn keys(sentences: &Value) -> BTreeSet<String> {
     sentences.as_array().unwrap().iter().map(|one| one["key"].as_str().unwrap().to_owned()).collect()
 }
@@ -174,6 +183,20 @@ async fn an_archive_says_what_is_proven_by_whose_signature_and_what_is_not() {
     archive.members.get_mut(&request).unwrap().push(b' ');
     let faults = names(&check::account(&archive, None, &Keys::default()));
     assert!(faults.contains(&format!("{request} is not what was signed")), "{faults}");
+    // That there is a message about protection is itself no matter of every purpose.
+    let assessed = assessed_by_the_mission(&told).await;
+    let status = told.file("status.tar");
+    assert_eq!(told.export("STATUS_QUERY", &status).0, Some(0));
+    let (_, text) = run(&["evidence", "verify", status.to_str().unwrap()]);
+    assert!(!text.contains(&assessed) && text.contains("does not show 1 more messages"), "{text}");
+    // By the key of the domestic log alone nothing is proven of any message.
+    let brought = told.file("domestic.keys");
+    let own = std::fs::read_to_string(&told.gateway.stand.log_keys).unwrap();
+    let domestic: String =
+        own.lines().filter(|line| line.contains("/domestic+")).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&brought, domestic).unwrap();
+    let (code, text) = run(&["evidence", "verify", file, "--keys", brought.to_str().unwrap()]);
+    assert_eq!((code, text.contains("nothing in it is proven of any message")), (Some(1), true), "{text}");
     // With keys that the auditor brought, and with the wrong ones.
     let brought = told.file("brought.keys");
     let own = std::fs::read_to_string(&told.gateway.stand.log_keys).unwrap();

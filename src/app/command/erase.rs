@@ -141,7 +141,7 @@ async fn status(gateway: &Gateway, json: bool) -> Result<Holds, CommandFault> {
     }
     for (one, progress) in &erased {
         let how = match progress {
-            Progress::Restricted => "restricted: a hold stood".to_owned(),
+            Progress::Restricted => "restricted: a hold stood; ask again once it is lifted".to_owned(),
             Progress::Unfinished => "not finished: the next start does it".to_owned(),
             Progress::Complete(at) => format!("complete since {}", text(*at)),
             Progress::Destroyed { backups_until, epoch: None } => {
@@ -152,7 +152,7 @@ async fn status(gateway: &Gateway, json: bool) -> Result<Holds, CommandFault> {
                 text(*backups_until)
             ),
         };
-        println!("{} {} {how}", one.erasure.id, text(one.erasure.at));
+        println!("{} of {}, {} {how}", one.erasure.id, one.erasure.subject, text(one.erasure.at));
     }
     holds.iter().for_each(|hold| println!("hold on {} by {}: {}", hold.subject, hold.placed_by, hold.basis));
     Ok(true)

@@ -128,7 +128,7 @@ impl Export {
         };
         let (config, gateway) = super::ready(&self.config).await?;
         // Made first, so that nothing is on record as disclosed that could not be written.
-        let mut file = new_file(&self.out).map_err(|fault| CommandFault::Unwritten(self.out.clone(), fault))?;
+        let mut file = super::new_file(&self.out).map_err(|fault| CommandFault::Unwritten(self.out.clone(), fault))?;
         let written = match export::export(&gateway, &asked, &config.schemas).await {
             Ok(bytes) => {
                 let done = file.write_all(&bytes).and_then(|()| file.sync_all());
@@ -143,15 +143,6 @@ impl Export {
         println!("{} bytes written to {}; the disclosure is on record", written?, self.out.display());
         Ok(true)
     }
-}
-
-/// For its owner only: it holds what people are said to have done.
-fn new_file(path: &Path) -> std::io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 fn verify(

@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Every public signing key that ever counted, and since when
+    /// Every public key that ever counted, and since when: as --keys of other commands takes them
     #[command(after_help = "Example: onechannel keys list --json --config gateway.toml")]
     List {
         /// Print as JSON
@@ -101,8 +101,9 @@ async fn list(config: &Config, as_json: bool) -> Result<Holds, CommandFault> {
         });
         println!("{}", serde_json::Value::from_iter(rows));
     } else {
-        keys.iter()
-            .for_each(|(party, purpose, kid, _, at)| println!("{party:<8} {purpose:<8} {kid:<40} {}", since(at)));
+        keys.iter().for_each(|(party, purpose, kid, key, at)| {
+            println!("# {purpose} {kid} of {party}, since {}\n{key}", since(at));
+        });
     }
     Ok(true)
 }

@@ -4,6 +4,7 @@ use super::{CommandFault, Holds, read_keys};
 use crate::{evidence, exchange::opening, ledger::receipt::Receipt, words::Lang};
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -39,7 +40,7 @@ pub(super) enum Command {
     Open {
         /// Our id of the message
         message: uuid::Uuid,
-        /// A folder for `receipt.json` and `message`
+        /// A new folder for `receipt.json` and `message`
         folder: PathBuf,
         /// The officer, by name
         #[arg(long)]
@@ -58,6 +59,8 @@ impl Command {
         let (file, keys, message, language, page, json) = match self {
             Self::Verify { file, keys, message, language, page, json } => (file, keys, message, language, page, json),
             Self::Open { message, folder, officer, basis, config } => {
+                // Made first, so that nothing is on record as disclosed that could not be written.
+                super::new_folder(&folder).map_err(|fault| CommandFault::Unwritten(folder.clone(), fault))?;
                 let (_, gateway) = super::ready(&config).await?;
                 let opened = opening::open(&gateway, message, &officer, &basis).await;
                 return write(&folder, &opened.map_err(|fault| CommandFault::Start(fault.to_string()))?);
@@ -89,11 +92,12 @@ impl Command {
 }
 
 fn write(folder: &Path, opened: &opening::Opened) -> Result<Holds, CommandFault> {
-    let fault = |e| CommandFault::File(folder.into(), e);
-    fs::create_dir_all(folder).map_err(fault)?;
-    let receipt = serde_json::to_string(&opened.receipt).unwrap_or_default();
-    fs::write(folder.join("receipt.json"), receipt).map_err(fault)?;
-    fs::write(folder.join("message"), &opened.bytes).map_err(fault)?;
+    let receipt = serde_json::to_vec(&opened.receipt).unwrap_or_default();
+    for (name, bytes) in [("receipt.json", &receipt), ("message", &opened.bytes)] {
+        let path = folder.join(name);
+        let written = super::new_file(&path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+        written.map_err(|fault| CommandFault::Unwritten(path, fault))?;
+    }
     println!("{0}/receipt.json opens {0}/message: onechannel receipt verify, with --message", folder.display());
     Ok(true)
 }

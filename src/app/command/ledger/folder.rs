@@ -41,7 +41,9 @@ pub(super) async fn write(
     told: &mut (dyn FnMut(u64) + Send),
 ) -> Result<u64, CommandFault> {
     let absent = || CommandFault::Start(format!("the database has no checkpoint of a log {log}"));
-    let note = store::ledger::checkpoint(pool, log).await?.ok_or_else(absent)?;
+    let newest = store::ledger::checkpoint(pool, log).await?.ok_or_else(absent)?;
+    // The newest that a witness cosigned, where there is one: it shows more than the newest.
+    let note = store::ledger::cosign::newest(pool, log).await?.map_or(newest, |cosigned| cosigned.note);
     let checkpoint = note.rfind("\n\n").map(|end| Checkpoint::parse(&note[..=end]));
     let Some(Ok(checkpoint)) = checkpoint else {
         return Err(CommandFault::Start(format!("the newest checkpoint of {log} cannot be read")));
