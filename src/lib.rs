@@ -17,7 +17,8 @@
 //! 5. **Either side can prove what happened, offline.** (`ledger::receipt::tests`, `it::journal::a_receipt_verifies…`,
 //!    `it::samples::every_sample_makes_its_first_exchange…`, `it::ledger::whatever_a_superuser_does…`,
 //!    `it::ledger::an_exported_folder…`, `it::ledger::a_log_rolled_back…`, `it::evidence::an_archive_says…`,
-//!    `it::evidence::whatever_is_changed…`; other implementations prove it from what we serve,
+//!    `it::evidence::whatever_is_changed…`, `it::evidence::what_a_partner_was_told…`,
+//!    `it::evidence::whoever_lacks_the_senders_signature…`; other implementations prove it from what we serve,
 //!    `it::oracles::another_implementation_proves…`; we countersign a partner's own log, `it::witness`, and a partner's witness ours,
 //!    `it::cosigning::what_is_recorded…`; an old backup or a second gateway that signs
 //!    another history is found and halted where the partner has a witness, `it::cosigning::an_old_backup…`,
