@@ -9,6 +9,7 @@ use super::{
     tile::{self, Edge, Resource, Tile},
     tree::{Frontier, Hash, leaf_hash},
 };
+use std::collections::BTreeSet;
 
 /// Faults that are named; of a log that has more, the first say enough.
 const FAULTS_MAX: usize = 200;
@@ -63,13 +64,16 @@ pub struct Audit<'a> {
     kept: Option<&'a Checkpoint>,
     tree: Frontier,
     edge: Edge,
+    /// Witnesses of whom there is no key: each is named once.
+    strangers: BTreeSet<String>,
 }
 
 impl<'a> Audit<'a> {
     /// An audit of `log`. `kept` is an older checkpoint of it, its signature verified, that the log must extend.
     pub fn new(log: &str, keys: &'a [VerifierKey], kept: Option<&'a Checkpoint>) -> Self {
         let checked = Checked::new(log);
-        let mut audit = Self { checked, keys, kept, tree: Frontier::default(), edge: Edge::default() };
+        let (tree, edge) = (Frontier::default(), Edge::default());
+        let mut audit = Self { checked, keys, kept, tree, edge, strangers: BTreeSet::new() };
         audit.meet_kept();
         audit
     }
@@ -119,7 +123,15 @@ impl<'a> Audit<'a> {
         self.checked.cosignatures += 1;
         let size = self.tree.size();
         if !self.keys.iter().any(|key| key.role == Role::Witness && key.name == witness) {
-            return self.fault(format!("the keys have none of witness {witness}, who cosigned checkpoint {size}"));
+            if !self.strangers.contains(witness) {
+                if self.strangers.len() < FAULTS_MAX {
+                    self.strangers.insert(witness.to_owned());
+                }
+                self.fault(format!(
+                    "the keys have none of witness {witness}, who cosigned checkpoint {size} first: whether it did is not known without it"
+                ));
+            }
+            return;
         }
         // The line alone: a log that was brought forward from a copy may bear an older one by the same key in its note.
         let text = note.rfind("\n\n").map_or(note, |end| &note[..=end]);
