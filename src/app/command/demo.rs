@@ -73,7 +73,7 @@ struct Demo {
     population: Arc<Population>,
     stop: watch::Sender<bool>,
     folder: PathBuf,
-    _scratch: Option<Scratch>,
+    scratch: Option<Scratch>,
     private: Option<PrivatePostgres>,
     guests: Option<(String, [String; 2])>,
 }
@@ -118,6 +118,8 @@ impl Arguments {
         demo.stop.send_replace(true);
         let _ = tokio::join!(readers, logs);
         demo.running.stop().await;
+        // Ours first: the server's keeper, another user, takes away what is its own.
+        drop(demo.scratch.take());
         if let Some(mut server) = demo.private.take() {
             server.halt()?;
         }
@@ -181,7 +183,7 @@ impl Arguments {
         let mocks = mocks.collect::<Result<BTreeMap<_, _>, CommandFault>>()?;
         let running = gateway::start(&config).await.map_err(|faults| CommandFault::Start(faults.to_string()))?;
         let population = population(&stand, &config, &running, mocks, &folder)?;
-        let demo = Demo { stand, config, running, population, stop, folder, _scratch: scratch, private, guests };
+        let demo = Demo { stand, config, running, population, stop, folder, scratch, private, guests };
         if self.dir.is_some() {
             demo.write_json(&channel)?;
         }
